@@ -1,0 +1,224 @@
+"""A request and the command that comes of it: the canonical form that is hashed, shown and run.
+
+Deliberately absent: any look at a file system. The node inspects and fills the form in; both ends
+compute the hash of the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NewType
+
+from bot.errors import Malformed
+
+NodeFingerprint = NewType("NodeFingerprint", str)
+"""The digest of a node's public key. Executions and hashes bind to it; the name is for people."""
+CommandHash = NewType("CommandHash", str)
+"""SHA-256 of the canonical form, 64 lower-case hex digits."""
+
+FORM_VERSION = 1
+SHELL = "/bin/sh"
+MAX_REQUEST_CHARS = 8_000
+"""The longest request. A card must show all of it, and networks take some 4,000 to 40,000 characters a message."""
+
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-^")
+"""Characters that POSIX 2.2 gives no meaning to outside quotes. `~`, `*`, `?`, `[`, `{`, `!`, `#` are left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What somebody asked for, parsed as far as it can be without the node."""
+
+    text: str
+    """As typed, without `run on …:`."""
+    argv: tuple[str, ...]
+    """What is handed to exec; a shell script is `/bin/sh -c <text>`."""
+    script: str | None
+    """The shell text, where it takes a shell to mean what it says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the command may take. The node's own limits win where they are lower."""
+
+    timeout_s: float = 3_600.0
+    output_bytes: int = 262_144
+    """Kept for the report, head and tail together. 256 KiB is some 4,000 lines, more than a chat can show."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDigest:
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Immutable: what was approved is what is run, on the node of this fingerprint, or nothing is."""
+
+    node: NodeFingerprint
+    argv: tuple[str, ...]
+    script: str | None
+    executable: str
+    """Absolute, links resolved, as the node sees it."""
+    cwd: str
+    """Absolute, links resolved."""
+    env: tuple[tuple[str, str], ...]
+    """The whole environment, by name. The gateway's own never is part of it."""
+    limits: Limits
+    files: tuple[FileDigest, ...]
+    """Digests of what will run: the executable, and the script files that an interpreter is given."""
+
+
+def parse_request(text: str) -> Request:
+    """Plain words become argv and run without a shell; anything a shell would change is a script for one.
+
+    Raises `Malformed` for an empty, over-long or NUL-holding request.
+    """
+    if not text.strip():
+        raise Malformed("there is no command behind 'run'")
+    if len(text) > MAX_REQUEST_CHARS:
+        raise Malformed(
+            f"the command has {len(text)} characters, at most {MAX_REQUEST_CHARS} are taken; "
+            "put it into a script file on the node"
+        )
+    if "\x00" in text:
+        raise Malformed("the command holds a NUL character, which no program can be given")
+    words = _plain_words(text)
+    if words is not None:
+        return Request(text=text, argv=words, script=None)
+    return Request(text=text, argv=(SHELL, "-c", text), script=text)
+
+
+def _plain_words(text: str) -> tuple[str, ...] | None:
+    """The words, if every shell would read exactly these and change nothing; else None."""
+    quote = ""
+    for character in text:
+        if quote == "'":
+            quote = "" if character == "'" else quote
+        elif quote == '"':
+            if character in "$`\\!":
+                return None
+            quote = "" if character == '"' else quote
+        elif character in "'\"":
+            quote = character
+        elif character not in _PLAIN and character not in " \t" and character.isascii():
+            return None
+    if quote:
+        return None
+    words = tuple(shlex.split(text, comments=False, posix=True))
+    if not words or "=" in words[0] or words[0] in _SHELL_WORDS:
+        return None
+    return words
+
+
+_RESERVED = (
+    "if",
+    "then",
+    "else",
+    "elif",
+    "fi",
+    "do",
+    "done",
+    "case",
+    "esac",
+    "while",
+    "until",
+    "for",
+    "in",
+    "function",
+)
+_BUILT_INS = ("cd", "export", "set", "unset", "alias", "source", ".", "eval", "exec", "exit", "return", "trap", "umask")
+_SHELL_WORDS = frozenset({*_RESERVED, *_BUILT_INS, "select", "time", "coproc", "ulimit", "wait", "read"})
+"""Reserved words and built-ins that mean nothing outside a shell."""
+
+
+def canonical(command: Command) -> bytes:
+    """The form that is hashed: UTF-8 JSON, keys sorted, no spaces, versioned from the first day."""
+    return json.dumps(command_to_json(command), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+def command_hash(command: Command) -> CommandHash:
+    return CommandHash(hashlib.sha256(canonical(command)).hexdigest())
+
+
+def command_to_json(command: Command) -> dict[str, object]:
+    return {
+        "form": FORM_VERSION,
+        "node": command.node,
+        "argv": list(command.argv),
+        "script": command.script,
+        "executable": command.executable,
+        "cwd": command.cwd,
+        "env": dict(command.env),
+        "limits": {"timeout_s": command.limits.timeout_s, "output_bytes": command.limits.output_bytes},
+        "files": [{"path": file.path, "sha256": file.sha256} for file in command.files],
+    }
+
+
+def command_from_json(form: object) -> Command:
+    """The inverse of `command_to_json`. Raises `Malformed`, naming the field, for anything else."""
+    fields = _mapping("command", form)
+    if fields.get("form") != FORM_VERSION:
+        raise Malformed(f"a command of form {fields.get('form')!r}; this side knows {FORM_VERSION}")
+    limits = _mapping("limits", fields.get("limits"))
+    script = fields.get("script")
+    timeout_s, output_bytes = limits.get("timeout_s"), limits.get("output_bytes")
+    if not isinstance(timeout_s, (int, float)) or isinstance(timeout_s, bool):
+        raise Malformed("limits.timeout_s is not a number")
+    if not isinstance(output_bytes, int) or isinstance(output_bytes, bool):
+        raise Malformed("limits.output_bytes is not a whole number")
+    env = _mapping("env", fields.get("env"))
+    files = [_mapping("files", file) for file in _sequence("files", fields.get("files"))]
+    return Command(
+        node=NodeFingerprint(_text("node", fields.get("node"))),
+        argv=tuple(_text("argv", word) for word in _sequence("argv", fields.get("argv"))),
+        script=None if script is None else _text("script", script),
+        executable=_text("executable", fields.get("executable")),
+        cwd=_text("cwd", fields.get("cwd")),
+        env=tuple(sorted((_text("env", name), _text("env", value)) for name, value in env.items())),
+        limits=Limits(timeout_s=float(timeout_s), output_bytes=output_bytes),
+        files=tuple(
+            FileDigest(path=_text("files.path", file.get("path")), sha256=_text("files.sha256", file.get("sha256")))
+            for file in files
+        ),
+    )
+
+
+def request_to_json(request: Request) -> dict[str, object]:
+    return {"text": request.text, "argv": list(request.argv), "script": request.script}
+
+
+def request_from_json(form: object) -> Request:
+    """The inverse of `request_to_json`. Raises `Malformed` for anything else."""
+    fields = _mapping("request", form)
+    script = fields.get("script")
+    return Request(
+        text=_text("text", fields.get("text")),
+        argv=tuple(_text("argv", word) for word in _sequence("argv", fields.get("argv"))),
+        script=None if script is None else _text("script", script),
+    )
+
+
+def _mapping(name: str, value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise Malformed(f"{name} is not an object")
+    return value
+
+
+def _sequence(name: str, value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise Malformed(f"{name} is not a list")
+    return value
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise Malformed(f"{name} is not a text")
+    return value

@@ -1,0 +1,188 @@
+"""What comes in and what goes out, as every channel says it: values, no network's own words.
+
+Deliberately absent: `metadata: dict`. What is not named here does not travel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from bot.domain.command import CommandHash
+from bot.domain.session import DeliveryId, MessageId, Peer
+
+Nonce = NewType("Nonce", str)
+"""Ours, stable over every repeat of one part of one event. At most 25 characters (Discord's limit)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """Who wrote or pressed, as the channel authenticated them."""
+
+    native: str
+    """The network's own id of the person."""
+    name: str
+    """What people call them there. For show only, never for a decision."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundMessage:
+    peer: Peer
+    sender: Sender
+    delivery: DeliveryId
+    message_id: MessageId
+    text: str
+    sent_at: float
+    """Seconds since the epoch, by the network's clock."""
+
+
+class Action(StrEnum):
+    APPROVE = "approve"
+    DENY = "deny"
+    STOP = "stop"
+    AGAIN = "again"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Button:
+    """Binds to one execution and to the hash of what was shown."""
+
+    action: Action
+    execution_id: str
+    shown: CommandHash
+
+    def token(self) -> str:
+        """At most 100 characters, the tightest limit (Discord's custom_id)."""
+        return f"h1:{self.action.value}:{self.execution_id}:{self.shown}"
+
+
+def parse_button(token: str) -> Button | None:
+    """The inverse of `Button.token`; None for anything that it did not make."""
+    match token.split(":"):
+        case ["h1", action, execution_id, shown] if action in frozenset(Action) and execution_id and len(shown) == 64:
+            return Button(action=Action(action), execution_id=execution_id, shown=CommandHash(shown))
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ButtonPress:
+    peer: Peer
+    sender: Sender
+    delivery: DeliveryId
+    message_id: MessageId
+    """The message that carries the button."""
+    button: Button
+    reason: str = ""
+    """What the person wrote into the field beside it; a denial's reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaction:
+    peer: Peer
+    sender: Sender
+    delivery: DeliveryId
+    message_id: MessageId
+    emoji: str
+    """As the network gives it: a character sequence, or a short name without colons."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an adapter may show at once to the one who wrote or pressed, and to nobody else.
+
+    Never a result; losing it loses nothing that is owed.
+    """
+
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A moment in seconds since the epoch, shown in the network's own local-time markup where it has one."""
+
+    at: float
+
+
+Span = str | Instant
+"""Inline text. Strings are data: a channel escapes them, nothing in them is ever markup."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prose:
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Labelled lines, in order."""
+
+    rows: tuple[tuple[str, tuple[Span, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """Shown fenced, to the letter, inert. `label` is for screen readers and headings."""
+
+    text: str
+    label: str
+
+
+Block = Heading | Prose | Facts | Code
+
+
+class PostKind(StrEnum):
+    REPLY = "reply"
+    CARD = "card"
+    RESULT = "result"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """One message as a channel is to show it. Fits the channel's declared capabilities."""
+
+    kind: PostKind
+    blocks: tuple[Block, ...]
+    buttons: tuple[Button, ...] = ()
+    execution_id: str | None = None
+    mention: str | None = None
+    """The network's id of the one person to mention."""
+    status: str | None = None
+    """For cards: the execution's state, so that a channel can show it in its own way beside the words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a channel can show. Rendering asks this, never the channel's name."""
+
+    text_chars: int
+    """The most characters of one message, all blocks together as we count them in `render`."""
+    code_chars: int
+    """The most characters of code shown inline; longer output is cut in the middle, and the cut is said."""
+    can_edit: bool = True
+    has_buttons: bool = True
+    edit_interval_s: float = 1.0
+    """At most one edit of a message in this time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The network's word that it took the message."""
+
+    message_id: MessageId
+    confirmed: bool = True
+    """False where the network confirms delivery later (Twilio)."""
+
+
+class NotPosted(StrEnum):
+    """What a reconciliation found instead of a receipt."""
+
+    SURELY = "surely"
+    UNKNOWN = "unknown"

@@ -1,0 +1,556 @@
+"""All that the core asks of the world, as Protocols. Implementations live in `channels`, `store`, `node`, `agent`.
+
+Everything under `Tx` is synchronous and runs inside one transaction; `await store.write(fn)` returns
+after the commit. A cancelled caller may not assume a rollback: every write carries its own identity
+or guard, so that a repeat changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from bot.domain.command import Command, CommandHash, Limits, NodeFingerprint, Request
+from bot.domain.event import (
+    AddressId,
+    Card,
+    ClaimToken,
+    Event,
+    EventId,
+    EventState,
+    EventTrigger,
+    Input,
+    InputId,
+    NewEvent,
+    NewInput,
+)
+from bot.domain.execution import Execution, ExecutionId, ExecutionResult, ExecutionState, Step, Trigger
+from bot.domain.message import (
+    Answer,
+    ButtonPress,
+    Capabilities,
+    InboundMessage,
+    Nonce,
+    NotPosted,
+    Post,
+    Reaction,
+    Receipt,
+)
+from bot.domain.node import Known, Node
+from bot.domain.session import (
+    AccountName,
+    ChannelName,
+    MessageId,
+    Peer,
+    PersonId,
+    ReturnAddress,
+    SessionKey,
+)
+
+R = TypeVar("R")
+
+
+class Clock(Protocol):
+    """Time and waiting, so that tests hold both."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Channel(Protocol):
+    """One account on one chat network. Knows no store, no node, no other channel."""
+
+    @property
+    def name(self) -> ChannelName: ...
+    @property
+    def account(self) -> AccountName: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def start(self, inbox: Inbox) -> None:
+        """Begin to listen; every delivery goes to `inbox`, and is acknowledged after it returned."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def send(self, address: ReturnAddress, post: Post, nonce: Nonce) -> Receipt:
+        """Post at exactly this address. Raises a `ChannelError`, whose class is the remedy."""
+        ...
+
+    async def edit(self, peer: Peer, message_id: MessageId, post: Post) -> None:
+        """Replace what a message shows. Safe to repeat. Raises a `ChannelError`."""
+        ...
+
+    async def find(self, address: ReturnAddress, nonce: Nonce) -> Receipt | NotPosted:
+        """What became of a send whose answer was lost. Raises `ChannelUnavailable` if it cannot be asked now."""
+        ...
+
+
+class Inbox(Protocol):
+    """The core's side of a channel: recorded when the call returns, at most one effect for a delivery."""
+
+    async def message(self, message: InboundMessage) -> Answer: ...
+    async def press(self, press: ButtonPress) -> Answer: ...
+    async def reaction(self, reaction: Reaction) -> Answer: ...
+
+
+class Wakes(Protocol):
+    """ "Look now". Carries nothing; losing it costs one poll interval."""
+
+    def wake(self) -> None: ...
+
+
+# --- nodes -----------------------------------------------------------------------------------------
+
+
+class NodeHub(Protocol):
+    """Our end of the nodes' connections. All calls raise `NodeAbsent` or `NodeSilent`."""
+
+    def connected(self) -> Collection[NodeFingerprint]: ...
+
+    async def inspect(
+        self, node: NodeFingerprint, execution_id: ExecutionId, request: Request, limits: Limits
+    ) -> Command | NodeRefusal:
+        """What would really run, as the node sees it. Bounded at 10 s."""
+        ...
+
+    async def offer(
+        self, node: NodeFingerprint, execution_id: ExecutionId, command: Command, command_hash: CommandHash
+    ) -> Acceptance | NodeRefusal:
+        """May repeat. The node has journalled the id, and checked hash and policy, when it accepts."""
+        ...
+
+    async def go(self, node: NodeFingerprint, execution_id: ExecutionId, acceptance: Acceptance) -> None:
+        """Sent once, after the commit of `dispatched`. Good for 10 s from the acceptance, by the node's clock."""
+        ...
+
+    async def stop(self, node: NodeFingerprint, execution_id: ExecutionId) -> None:
+        """May repeat. A stop before the start is a tombstone: it never starts."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """The node's word for one offer; `go` quotes it, so that a late `go` fits no later offer."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRefusal:
+    """The node will not. Nothing ran because of this offer."""
+
+    reason: str
+    already_started: bool = False
+    """The journal says that this execution was started before, by an earlier hand-over."""
+
+
+class Reports(Protocol):
+    """Where the hub brings what nodes say. A call returns after its commit; only then is the node answered.
+
+    Each returns whether the node may forget the report: False only where the store could not take it.
+    """
+
+    async def started(self, node: NodeFingerprint, execution_id: ExecutionId, started_at: float) -> None: ...
+
+    async def progress(self, node: NodeFingerprint, execution_id: ExecutionId, live_tail: str) -> None:
+        """The last lines of output so far; latest only, at most once a second."""
+        ...
+
+    async def finished(
+        self,
+        node: NodeFingerprint,
+        execution_id: ExecutionId,
+        result: ExecutionResult,
+        started_at: float,
+        ended_at: float,
+    ) -> None: ...
+
+    async def refused(self, node: NodeFingerprint, execution_id: ExecutionId, reason: str) -> None:
+        """After a hand-over: the node never started it and never will."""
+        ...
+
+    async def not_known(self, node: NodeFingerprint, execution_id: ExecutionId, detail: str) -> None:
+        """The node started it and died: whether it ended, and how, nobody knows."""
+        ...
+
+    async def open_executions(self, node: NodeFingerprint) -> Sequence[ExecutionId]:
+        """What a node that (re)connects is asked about: approved, dispatched, running and lost ones."""
+        ...
+
+    async def known(self, node: NodeFingerprint, execution_id: ExecutionId, known: Known) -> None:
+        """The node's answer to that question."""
+        ...
+
+    async def hello(self, fingerprint: NodeFingerprint, public_key: bytes, name: str) -> Node:
+        """Record a node that proved its key; a new one is `pending`."""
+        ...
+
+    async def pairing_of(self, fingerprint: NodeFingerprint) -> Node | None: ...
+
+    async def seen(self, fingerprint: NodeFingerprint) -> None:
+        """The connection is alive, or has just ended."""
+        ...
+
+
+# --- the agent -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A command that the agent asks for, in answer to one input."""
+
+    input_id: InputId
+    request: Request
+    node_name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """Words in answer to one input."""
+
+    input_id: InputId
+    text: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeOutput:
+    """`output <id>`, already found to be asked for at its return address's conversation."""
+
+    input_id: InputId
+    execution_id: ExecutionId
+
+
+TurnStep = Ask | Reply | WholeOutput
+
+
+class Agent(Protocol):
+    async def answer(self, inputs: Sequence[Input]) -> Sequence[TurnStep]:
+        """One turn. May be repeated after a crash: it changes nothing in the world by itself."""
+        ...
+
+
+# --- the store -------------------------------------------------------------------------------------
+
+
+class Store(Protocol):
+    """SQLite or PostgreSQL, behind one contract suite."""
+
+    async def write(self, fn: Callable[[Tx], R]) -> R:
+        """Run `fn` in one durable transaction; returns after the commit. After a rollback `fn` may run again."""
+        ...
+
+    async def read(self, fn: Callable[[Tx], R]) -> R:
+        """Run `fn` on a snapshot; writes in it are refused."""
+        ...
+
+
+class Tx(Protocol):
+    """One transaction. `now` is the database's clock on PostgreSQL, the gateway's on SQLite."""
+
+    @property
+    def now(self) -> float: ...
+    @property
+    def executions(self) -> Executions: ...
+    @property
+    def events(self) -> Events: ...
+    @property
+    def inputs(self) -> Inputs: ...
+    @property
+    def cards(self) -> Cards: ...
+    @property
+    def nodes(self) -> Nodes: ...
+    @property
+    def switches(self) -> Switches: ...
+
+
+class Executions(Protocol):
+    def insert(self, execution: Execution) -> bool:
+        """False if the id is taken, now or in the tombstones: draw another."""
+        ...
+
+    def get(self, execution_id: ExecutionId) -> Execution | None: ...
+
+    def lock(self, execution_id: ExecutionId) -> Execution | None:
+        """Read it for a change: whoever decides, expires, stops or dispatches locks first."""
+        ...
+
+    def move(
+        self, execution: Execution, trigger: Trigger, *, by: str | None = None, detail: str | None = None
+    ) -> Execution:
+        """The one way to change a state. Guarded by the state that `execution` was read in.
+
+        Writes a step with `by` and `detail` beside it, sets the new state's time column from `tx.now`
+        (decided_at, ended_at), and bumps the wanted revision of the cards.
+        Raises `IllegalTransition`; raises `StaleRow` if the row has moved meanwhile. Returns the row as it now is.
+        """
+        ...
+
+    def amend(self, execution: Execution) -> None:
+        """Write every column of `execution` but its id and state, guarded by that state. Raises `StaleRow`.
+
+        Bumps the wanted revision of its cards.
+        """
+        ...
+
+    def step(
+        self, execution_id: ExecutionId, what: str, *, by: str | None = None, detail: str | None = None
+    ) -> None: ...
+    def steps(self, execution_id: ExecutionId) -> Sequence[Step]: ...
+
+    def vote(self, execution_id: ExecutionId, person: PersonId, *, approves: bool, reason: str) -> bool:
+        """One row a person and execution, the first is final: False if this person has voted."""
+        ...
+
+    def approvers(self, execution_id: ExecutionId) -> Sequence[PersonId]: ...
+
+    def in_states(
+        self,
+        states: Collection[ExecutionState],
+        *,
+        nodes: Collection[NodeFingerprint] | None = None,
+        session: SessionKey | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> Sequence[Execution]:
+        """Oldest first unless asked otherwise. `nodes` or `session` narrow it."""
+        ...
+
+    def expired(self, *, limit: int = 100) -> Sequence[Execution]:
+        """Waiting ones whose `expires_at` has passed."""
+        ...
+
+    def stop_wanted(self, nodes: Collection[NodeFingerprint], *, limit: int = 100) -> Sequence[Execution]:
+        """Handed over, to be stopped, on one of these nodes."""
+        ...
+
+    def prune(self, *, ended_before: float, limit: int = 500) -> int:
+        """Delete final ones whose every event is told; leaves tombstones (id, address, final state)."""
+        ...
+
+
+class Events(Protocol):
+    def add(self, event: NewEvent) -> bool:
+        """False if one with this identity was ever added. The sequence is drawn under the address row's lock."""
+        ...
+
+    def get(self, event_id: EventId) -> Event | None: ...
+
+    def claim(
+        self,
+        *,
+        token: ClaimToken,
+        lease_s: float,
+        limit: int,
+        channels: Collection[tuple[ChannelName, AccountName]],
+        states: Collection[EventState],
+    ) -> Sequence[Event]:
+        """At most one an address: the lowest sequence that blocks it, if that is in `states`, due by now, and free.
+
+        `due` ones become `claimed`; `reconciling` ones keep their state. All get the token and the lease.
+        `claimed` and `sending` rows with a lease that is over are the sweep's.
+        """
+        ...
+
+    def begin_send(self, event: Event, *, token: ClaimToken, nonce: Nonce, part: int, lease_s: float) -> bool:
+        """claimed -> sending, or the next part of a sending one; the nonce is durable before the bytes leave.
+
+        Counts an attempt on the first part. False if the claim was lost.
+        """
+        ...
+
+    def receipt(self, event: Event, *, token: ClaimToken, part: int, nonce: Nonce, receipt: Receipt) -> bool:
+        """Keep a part's receipt. Unique by (event, part). False if the claim was lost."""
+        ...
+
+    def receipts(self, event_id: EventId) -> Sequence[tuple[int, Nonce, MessageId]]: ...
+
+    def move(
+        self,
+        event: Event,
+        trigger: EventTrigger,
+        *,
+        token: ClaimToken | None,
+        not_before: float | None = None,
+        maybe_repeat: bool | None = None,
+        trouble: str | None = None,
+    ) -> bool:
+        """The one way to change an event's state after its claim; guarded by state, and by token unless that is None.
+
+        Leaving `claimed`, `sending` or `reconciling` for `due`, `told`, `held` or `dead` drops the claim;
+        for `reconciling` it is dropped too, so that it can be claimed for reconciling.
+        False if it had moved or the claim was lost. Raises `IllegalTransition`.
+        """
+        ...
+
+    def renew(self, event: Event, *, token: ClaimToken, lease_s: float) -> bool: ...
+
+    def lapsed(self, *, limit: int = 100) -> Sequence[Event]:
+        """`claimed` and `sending` (and claimed `reconciling`) events whose lease is over."""
+        ...
+
+    def take_over(self) -> int:
+        """At the start of the one gateway of a SQLite file: every lease of an earlier boot is over now."""
+        ...
+
+    def listing(self, *, states: Collection[EventState], limit: int = 100) -> Sequence[Event]: ...
+    def of_execution(self, execution_id: ExecutionId) -> Sequence[Event]: ...
+    def next_due_at(self) -> float | None:
+        """When the earliest `due` or unclaimed `reconciling` event may go, for the loop's timer."""
+        ...
+
+    def prune(self, *, told_before: float, limit: int = 500) -> int: ...
+
+
+class Inputs(Protocol):
+    def add(self, new: NewInput) -> InputId | None:
+        """None if this delivery was taken before. Remembers the session and its newest return address."""
+        ...
+
+    def claim(self, *, token: ClaimToken, lease_s: float, limit: int) -> Sequence[Input]:
+        """All due inputs, at most `limit`, of one session that has no open claim; empty where there is none."""
+        ...
+
+    def answer(self, inputs: Sequence[Input], *, token: ClaimToken) -> bool:
+        """False if the claim was lost: then nothing of the turn may be written (raise to roll back)."""
+        ...
+
+    def release(self, inputs: Sequence[Input], *, token: ClaimToken, not_before: float) -> bool: ...
+
+    def release_lapsed(self) -> int:
+        """Claims whose lease is over become due again."""
+        ...
+
+    def take_over(self) -> int:
+        """As for events: every claim of an earlier boot is released."""
+        ...
+
+    def keep_early(self, press: ButtonPress | Reaction, *, until: float) -> None:
+        """A press or reaction on a message whose receipt is not committed yet."""
+        ...
+
+    def take_early(self) -> Sequence[ButtonPress | Reaction]:
+        """Those whose message has a receipt now; they are handed out once. Overdue ones are dropped."""
+        ...
+
+    def prune(self, *, answered_before: float, limit: int = 500) -> int: ...
+
+
+class Cards(Protocol):
+    def add(
+        self, execution_id: ExecutionId, address_id: AddressId, address: ReturnAddress, message_id: MessageId
+    ) -> None:
+        """A copy was posted; it shows revision 0 and wants the newest."""
+        ...
+
+    def lagging(self, *, limit: int, channels: Collection[tuple[ChannelName, AccountName]]) -> Sequence[Card]:
+        """shown < wanted, due by now, and no event that blocks its address."""
+        ...
+
+    def shown(self, card: Card, *, revision: int, not_before: float, final: bool) -> None:
+        """Never backwards. After a final one the card is never edited again."""
+        ...
+
+    def postpone(self, card: Card, *, not_before: float, give_up: bool) -> None: ...
+    def at(self, peer: Peer, message_id: MessageId) -> Card | None: ...
+
+
+class Nodes(Protocol):
+    def hello(self, fingerprint: NodeFingerprint, public_key: bytes, name: str) -> Node:
+        """Insert as `pending`, or update `last_seen_at` and return what is known. A taken name gets a suffix."""
+        ...
+
+    def get(self, fingerprint: NodeFingerprint) -> Node | None: ...
+    def by_name(self, name: str) -> Node | None:
+        """The paired one of this name."""
+        ...
+
+    def pair(self, fingerprint: NodeFingerprint, *, name: str | None = None) -> Node | None: ...
+    def revoke(self, fingerprint: NodeFingerprint) -> Node | None: ...
+    def seen(self, fingerprint: NodeFingerprint) -> None: ...
+    def listing(self) -> Sequence[Node]: ...
+
+
+class Switches(Protocol):
+    """Stored switches that transactions read."""
+
+    def paused(self) -> Paused | None: ...
+    def pause(self, *, by: str, reason: str) -> None: ...
+    def resume(self) -> None: ...
+    def last_cadence_at(self, session: SessionKey) -> float | None: ...
+    def mark_cadence(self, session: SessionKey) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    by: str
+    reason: str
+    since: float
+
+
+# --- the web chat, which is a network of its own and keeps its messages with us --------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatEntry:
+    """One message of the web chat as it stands now, or the newest edit of it."""
+
+    id: int
+    """Ascending over all rooms; also the message's id as text."""
+    change: int
+    """Ascending over all posts and edits: a page that knows the last one it saw misses nothing."""
+    kind: str
+    room: str
+    thread: str | None
+    author: str
+    """A person's native id; empty for the bot."""
+    body: str
+    """JSON, made and read by `channels/web/wire.py` only."""
+    nonce: str
+    created_at: float
+    edited_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatPerson:
+    native: str
+    name: str
+
+
+class ChatLog(Protocol):
+    """The durable log of the web chat. Each call is one transaction."""
+
+    async def post(
+        self, *, kind: str, room: str, thread: str | None, author: str, body: str, nonce: str
+    ) -> tuple[ChatEntry, bool]:
+        """Append once: a nonce that the author has used gives the entry that stands, and False."""
+        ...
+
+    async def revise(self, entry_id: int, *, body: str) -> ChatEntry | None: ...
+    async def by_nonce(self, *, author: str, nonce: str) -> ChatEntry | None: ...
+    async def since(self, change: int, *, limit: int = 200) -> Sequence[ChatEntry]:
+        """Entries posted or edited after `change`, in the order of change."""
+        ...
+
+    async def newest(
+        self, *, kind: str, room: str, thread: str | None, before_id: int | None = None, limit: int = 100
+    ) -> Sequence[ChatEntry]:
+        """The newest of one conversation, oldest first. `before_id` pages back."""
+        ...
+
+    async def rooms(self) -> Sequence[str]: ...
+    async def open_room(self, room: str) -> None: ...
+
+    async def invite(self, *, secret_hash: str, person: ChatPerson, expires_at: float) -> None: ...
+    async def redeem(self, *, secret_hash: str, cookie_hash: str, cookie_expires_at: float) -> ChatPerson | None:
+        """One-time: the invitation is used up in the same transaction that stores the cookie."""
+        ...
+
+    async def person_of(self, cookie_hash: str) -> ChatPerson | None: ...
+    async def people(self) -> Sequence[ChatPerson]: ...
+    async def sign_out(self, cookie_hash: str) -> None: ...
