@@ -1,0 +1,145 @@
+"""How text fits into messages: what hides is shown, what is long is cut or split, and nothing goes missing unsaid.
+
+Deliberately absent: what the words mean. Sizes are ours; channels declare limits in the same measure.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import replace
+
+from bot.domain.message import Block, Capabilities, Code, Facts, Heading, Instant, Post, Prose, Span
+
+BLOCK_OVERHEAD_CHARS = 24
+"""Counted for each block beside its text: fence, label and line ends, in the wordiest markup that we speak."""
+INSTANT_CHARS = 32
+"""Counted for a moment: the longest of the networks' local-time markups (Slack's `<!date^…>`) with its fallback."""
+MAX_PARTS = 60
+"""Of one event. 256 KiB of output is 22 messages of the web chat; past this the rest stays on the node."""
+
+
+def visible(text: str) -> str:
+    """Characters that show nothing, or something else (control, format, bidi), made visible as ⟨U+202E⟩."""
+    return "".join(
+        character if character in "\n\t" or not _hides(character) else f"⟨U+{ord(character):04X}⟩" for character in text
+    )
+
+
+def _hides(character: str) -> bool:
+    # Cc control, Cf format (bidi, zero-width, tags), Co private use, Cn unassigned, Zl and Zp line separators; a space
+    # that is not the plain one looks like it and is none to a shell.
+    category = unicodedata.category(character)
+    return category in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} or (category == "Zs" and character != " ")
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(post: Post) -> int:
+    """Characters of a post as channels must count them at most."""
+    return sum(_block_size(block) for block in post.blocks)
+
+
+def split(post: Post, capabilities: Capabilities) -> tuple[Post, ...]:
+    """Parts that each fit, in order. Long text is cut at line ends where there is one, never inside a character.
+
+    The first part keeps the mention, the last one the buttons.
+    """
+    limit = capabilities.text_chars
+    if size(post) <= limit:
+        return (post,)
+    parts: list[list[Block]] = [[]]
+    room = limit
+    for block in post.blocks:
+        for piece in _pieces(block, limit):
+            needed = _block_size(piece)
+            if needed > room and parts[-1]:
+                parts.append([])
+                room = limit
+            parts[-1].append(piece)
+            room -= needed
+    if len(parts) > MAX_PARTS:
+        rest = f"[{len(parts) - MAX_PARTS + 1} further messages are left out: the output is too long for this chat]"
+        parts = [*parts[: MAX_PARTS - 1], [Prose(spans=(rest,))]]
+    last = len(parts) - 1
+    return tuple(
+        replace(
+            post,
+            blocks=tuple(blocks),
+            mention=post.mention if at == 0 else None,
+            buttons=post.buttons if at == last else (),
+        )
+        for at, blocks in enumerate(parts)
+    )
+
+
+def cut_middle(text: str, limit: int, hint: str) -> str:
+    """At most `limit` characters: a quarter from the head, the rest from the tail, cut at line ends where near."""
+    if len(text) <= limit:
+        return text
+    notice_room = 80 + len(hint)
+    kept = max(2, limit - notice_room)
+    head, tail = text[: kept // 4], text[len(text) - (kept - kept // 4) :]
+    if "\n" in head[len(head) // 2 :]:
+        head = head[: head.rindex("\n")]
+    if "\n" in tail[: len(tail) // 2]:
+        tail = tail[tail.index("\n") + 1 :]
+    return f"{head}\n[{len(text) - len(head) - len(tail)} characters left out here{hint}]\n{tail}"
+
+
+def _block_size(block: Block) -> int:
+    match block:
+        case Heading() | Prose():
+            chars = _spans_size(block.spans)
+        case Facts():
+            chars = sum(len(label) + 4 + _spans_size(spans) for label, spans in block.rows)
+        case Code():
+            chars = len(block.text) + len(block.label)
+    return chars + BLOCK_OVERHEAD_CHARS
+
+
+def _spans_size(spans: tuple[Span, ...]) -> int:
+    return sum(INSTANT_CHARS if isinstance(span, Instant) else len(span) for span in spans)
+
+
+def _pieces(block: Block, limit: int) -> list[Block]:
+    """The block, or several of its kind that each fit into an empty message."""
+    if _block_size(block) <= limit:
+        return [block]
+    match block:
+        case Code():
+            room = limit - BLOCK_OVERHEAD_CHARS - len(block.label)
+            return [Code(text=text, label=block.label) for text in _slices(block.text, room)]
+        case Heading() | Prose():
+            text = "".join(span for span in block.spans if isinstance(span, str))
+            return [Prose(spans=(piece,)) for piece in _slices(text, limit - BLOCK_OVERHEAD_CHARS)]
+        case Facts():
+            return [piece for row in block.rows for piece in _pieces(_as_prose(row), limit)]
+
+
+def _as_prose(row: tuple[str, tuple[Span, ...]]) -> Prose:
+    return Prose(spans=(f"{row[0]}: ", *row[1]))
+
+
+def _slices(text: str, room: int) -> list[str]:
+    """Slices of at most `room` characters whose concatenation is the text; at a line end where one is in reach."""
+    slices: list[str] = []
+    at = 0
+    while at < len(text):
+        end = min(len(text), at + room)
+        if end < len(text):
+            line_end = text.rfind("\n", at + room // 2, end)
+            end = line_end + 1 if line_end >= 0 else end
+        slices.append(text[at:end])
+        at = end
+    return slices
