@@ -285,8 +285,8 @@ class Executions(Protocol):
     ) -> Execution:
         """The one way to change a state. Guarded by the state that `execution` was read in.
 
-        Writes a step with `by` and `detail` beside it, sets the new state's time column from `tx.now`
-        (decided_at, ended_at), and bumps the wanted revision of the cards.
+        Writes every other column of `execution` as well, as `amend` does, and a step with `by` and `detail`
+        beside it; bumps the wanted revision of the cards. Time columns are the caller's to set.
         Raises `IllegalTransition`; raises `StaleRow` if the row has moved meanwhile. Returns the row as it now is.
         """
         ...

@@ -85,7 +85,7 @@ def render(
     mention: str | None = None,
     maybe_repeat: bool = False,
 ) -> tuple[Post, ...]:
-    """The messages of one event, in order; each fits the channel. `execution` is the row at this moment."""
+    """The messages of one event, in order; each fits the channel. `execution` is the row as it stands."""
     match payload:
         case Say():
             blocks: list[Block] = [Prose(spans=(visible(payload.text),))]
