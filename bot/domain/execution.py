@@ -6,6 +6,8 @@ the diagram in the docs come from it. Rule 2: nothing leads back to `approved`.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +16,7 @@ from typing import NewType
 
 from bot.domain.command import Command, CommandHash, NodeFingerprint, Request
 from bot.domain.session import PersonId, ReturnAddress, SessionKey
-from bot.errors import IllegalTransition
+from bot.errors import IllegalTransition, Malformed
 
 ExecutionId = NewType("ExecutionId", str)
 """Six characters of ID_ALPHABET: short, said aloud without doubt, unique for ever, never prefix-matched."""
@@ -200,6 +202,8 @@ class Execution:
     live_tail: str = ""
     """The last lines while it runs. Bounded by the node."""
     result: ExecutionResult | None = None
+    revision: int = 0
+    """Counts the changes of the row, so that a card knows which of them it shows. Written by the store only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,3 +215,94 @@ class Step:
     """The trigger, or `requested`, `vote`, `told`, `stop`."""
     by: str | None
     detail: str | None
+
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """`text` with what no database or network takes replaced by what can be seen: NUL by U+2400, half pairs by U+FFFD.
+
+    PostgreSQL's text refuses NUL, and UTF-8 has no form for half a surrogate pair:
+    https://www.postgresql.org/docs/current/datatype-character.html
+    """
+    return _UNSTORABLE.sub(lambda found: "\u2400" if found[0] == "\x00" else "\ufffd", text)
+
+
+def result_to_json(result: ExecutionResult) -> dict[str, object]:
+    """What the node's report and the store's row hold of an ending; all text in it is storable."""
+    return {
+        "ending": result.ending.value,
+        "exit_code": result.exit_code,
+        "signal": result.signal,
+        "duration_s": result.duration_s,
+        "output": {
+            "head": [[chunk.stream.value, storable(chunk.text)] for chunk in result.output.head],
+            "omitted_bytes": result.output.omitted_bytes,
+            "tail": [[chunk.stream.value, storable(chunk.text)] for chunk in result.output.tail],
+        },
+    }
+
+
+def result_from_json(form: object) -> ExecutionResult:
+    """The inverse of `result_to_json`. Raises `Malformed`, naming the field, for anything else."""
+    fields = _fields("result", form, {"ending", "exit_code", "signal", "duration_s", "output"})
+    output = _fields("output", fields["output"], {"head", "omitted_bytes", "tail"})
+    omitted_bytes, duration_s = output["omitted_bytes"], fields["duration_s"]
+    if type(omitted_bytes) is not int or omitted_bytes < 0:
+        raise Malformed("output.omitted_bytes is not a count")
+    if type(duration_s) not in (int, float) or not isinstance(duration_s, (int, float)):
+        raise Malformed("result.duration_s is not a number")
+    if not math.isfinite(duration_s) or duration_s < 0:
+        raise Malformed("result.duration_s is not a length of time")
+    ending = fields["ending"]
+    if not isinstance(ending, str) or ending not in frozenset(Ending):
+        raise Malformed("result.ending is none that we know")
+    exit_code, signal = _exit(Ending(ending), fields["exit_code"], fields["signal"])
+    return ExecutionResult(
+        ending=Ending(ending),
+        exit_code=exit_code,
+        signal=signal,
+        duration_s=float(duration_s),
+        output=Output(
+            head=_chunks("output.head", output["head"]),
+            omitted_bytes=omitted_bytes,
+            tail=_chunks("output.tail", output["tail"]),
+        ),
+    )
+
+
+def _exit(ending: Ending, exit_code: object, signal: object) -> tuple[int | None, str | None]:
+    if (exit_code is None) == (signal is None):
+        raise Malformed("a result has either an exit code or a signal")
+    if signal is None:
+        # Windows' codes are 32 bits without a sign, POSIX's are 8 bits.
+        if type(exit_code) is not int or not -(2**31) <= exit_code < 2**32:
+            raise Malformed("result.exit_code is not an exit code")
+        if ending is Ending.SIGNALLED:
+            raise Malformed("a result that was signalled names the signal")
+        return exit_code, None
+    if not isinstance(signal, str) or not re.fullmatch(r"SIG[A-Z0-9+-]{1,16}", signal):
+        raise Malformed("result.signal is not a signal's name")
+    if ending is Ending.EXITED:
+        raise Malformed("a result that exited has an exit code")
+    return None, signal
+
+
+def _chunks(name: str, value: object) -> tuple[Chunk, ...]:
+    if not isinstance(value, list):
+        raise Malformed(f"{name} is not a list")
+    chunks = []
+    for pair in value:
+        match pair:
+            case ["out" | "err" as stream, str(text)]:
+                chunks.append(Chunk(stream=Stream(stream), text=storable(text)))
+            case _:
+                raise Malformed(f"{name} holds something that is no chunk of output")
+    return tuple(chunks)
+
+
+def _fields(name: str, value: object, names: set[str]) -> Mapping[str, object]:
+    if not isinstance(value, dict) or value.keys() != names:
+        raise Malformed(f"{name} is not an object of {', '.join(sorted(names))}")
+    return value
