@@ -178,7 +178,7 @@ class Reports(Protocol):
         """The node started it and died: whether it ended, and how, nobody knows."""
         ...
 
-    async def open_executions(self, node: NodeFingerprint) -> Sequence[ExecutionId]:
+    async def open_executions(self, node: NodeFingerprint) -> Sequence[tuple[ExecutionId, bool]]:
         """What a node that (re)connects is asked about: approved, dispatched, running and lost ones."""
         ...
 
@@ -357,10 +357,10 @@ class Events(Protocol):
         """
         ...
 
-    def begin_send(self, event: Event, *, token: ClaimToken, nonce: Nonce, part: int, lease_s: float) -> bool:
+    def begin_send(self, event: Event, *, token: ClaimToken, nonce: Nonce, part: int, lease_s: float) -> Event | None:
         """claimed -> sending, or the next part of a sending one; the nonce is durable before the bytes leave.
 
-        Counts an attempt on the first part. False if the claim was lost.
+        From `claimed` it counts an attempt. Returns the event as it now is; None if the claim was lost.
         """
         ...
 
@@ -400,10 +400,6 @@ class Events(Protocol):
 
     def listing(self, *, states: Collection[EventState], limit: int = 100) -> Sequence[Event]: ...
     def of_execution(self, execution_id: ExecutionId) -> Sequence[Event]: ...
-    def next_due_at(self) -> float | None:
-        """When the earliest `due` or unclaimed `reconciling` event may go, for the loop's timer."""
-        ...
-
     def prune(self, *, told_before: float, limit: int = 500) -> int: ...
 
 
@@ -443,9 +439,15 @@ class Inputs(Protocol):
 
 class Cards(Protocol):
     def add(
-        self, execution_id: ExecutionId, address_id: AddressId, address: ReturnAddress, message_id: MessageId
+        self,
+        execution_id: ExecutionId,
+        address_id: AddressId,
+        address: ReturnAddress,
+        message_id: MessageId,
+        *,
+        shown_revision: int,
     ) -> None:
-        """A copy was posted; it shows revision 0 and wants the newest."""
+        """A copy was posted, rendered from this revision of the execution; it wants the newest."""
         ...
 
     def lagging(self, *, limit: int, channels: Collection[tuple[ChannelName, AccountName]]) -> Sequence[Card]:

@@ -1,0 +1,140 @@
+"""What nodes report -> the execution's row, and the event that is owed for it, in one transaction.
+
+The hub answers a node after these calls return, so after the commit. A report counts only for an execution
+that was handed to exactly this node's key; a repeated one changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from bot.domain.command import NodeFingerprint
+from bot.domain.execution import (
+    HANDED_OVER,
+    Execution,
+    ExecutionId,
+    ExecutionResult,
+    ExecutionState,
+    Trigger,
+)
+from bot.domain.node import Known, Node
+from bot.flow.dispatch import already_handed_over
+from bot.flow.outcome import leave
+from bot.flow.signals import Signals
+from bot.ports import Store, Tx
+
+log = logging.getLogger(__name__)
+
+S = ExecutionState
+_MAX_ASKED = 1_000
+"""Open executions of one node that it is asked about when it connects; more are asked about at the next connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The `Reports` of the hub."""
+
+    store: Store
+    signals: Signals
+
+    async def started(self, node: NodeFingerprint, execution_id: ExecutionId, started_at: float) -> None:
+        def note(tx: Tx, execution: Execution) -> None:
+            if execution.state in {S.DISPATCHED, S.LOST}:
+                started = replace(execution, started_at=started_at, reason=None, ended_at=None)
+                tx.executions.move(started, Trigger.START, by=execution.node_name, detail=None)
+
+        await self._apply(node, execution_id, "started", note)
+
+    async def progress(self, node: NodeFingerprint, execution_id: ExecutionId, live_tail: str) -> None:
+        def note(tx: Tx, execution: Execution) -> None:
+            if execution.state is S.RUNNING and execution.live_tail != live_tail:
+                tx.executions.amend(replace(execution, live_tail=live_tail))
+
+        await self._apply(node, execution_id, "progress", note)
+
+    async def finished(
+        self,
+        node: NodeFingerprint,
+        execution_id: ExecutionId,
+        result: ExecutionResult,
+        started_at: float,
+        ended_at: float,
+    ) -> None:
+        def note(tx: Tx, execution: Execution) -> None:
+            if execution.state in HANDED_OVER:
+                finished = replace(execution, result=result, started_at=started_at, live_tail="")
+                leave(tx, finished, Trigger.FINISH, by=execution.node_name, reason=None, at=ended_at)
+
+        await self._apply(node, execution_id, "finished", note)
+
+    async def refused(self, node: NodeFingerprint, execution_id: ExecutionId, reason: str) -> None:
+        def note(tx: Tx, execution: Execution) -> None:
+            if execution.state in {S.DISPATCHED, S.LOST}:
+                leave(tx, execution, Trigger.REFUSE, by=execution.node_name, reason=reason)
+
+        await self._apply(node, execution_id, "refused", note)
+
+    async def not_known(self, node: NodeFingerprint, execution_id: ExecutionId, detail: str) -> None:
+        def note(tx: Tx, execution: Execution) -> None:
+            if execution.state in {S.DISPATCHED, S.RUNNING}:
+                leave(tx, execution, Trigger.LOSE, by=execution.node_name, reason=detail)
+
+        await self._apply(node, execution_id, "not_known", note)
+
+    async def open_executions(self, node: NodeFingerprint) -> Sequence[tuple[ExecutionId, bool]]:
+        asked = HANDED_OVER | {S.APPROVED}
+        rows = await self.store.read(lambda tx: tx.executions.in_states(asked, nodes={node}, limit=_MAX_ASKED))
+        return [(execution.id, execution.state in HANDED_OVER) for execution in rows]
+
+    async def known(self, node: NodeFingerprint, execution_id: ExecutionId, known: Known) -> None:
+        def note(tx: Tx, execution: Execution) -> None:
+            match known:
+                case Known.UNSEEN:
+                    if execution.state in {S.DISPATCHED, S.RUNNING}:
+                        reason = "the node's journal does not know it: whether it ran is not known"
+                        leave(tx, execution, Trigger.LOSE, by=execution.node_name, reason=reason)
+                case Known.NEVER_STARTED:
+                    if execution.state in {S.DISPATCHED, S.LOST, S.APPROVED}:
+                        reason = "the node was out of reach when it was to start; it never started and never will"
+                        leave(tx, execution, Trigger.REFUSE, by=execution.node_name, reason=reason)
+                case Known.RUNNING | Known.FINISHED | Known.UNKNOWN:
+                    if execution.state is S.APPROVED:
+                        already_handed_over(tx, execution, "the node has started this before")
+                    elif known is Known.UNKNOWN and execution.state in {S.DISPATCHED, S.RUNNING}:
+                        reason = "the node was restarted while it ran: how it ended is not known"
+                        leave(tx, execution, Trigger.LOSE, by=execution.node_name, reason=reason)
+
+        await self._apply(node, execution_id, "known", note)
+
+    async def hello(self, fingerprint: NodeFingerprint, public_key: bytes, name: str) -> Node:
+        return await self.store.write(lambda tx: tx.nodes.hello(fingerprint, public_key, name))
+
+    async def pairing_of(self, fingerprint: NodeFingerprint) -> Node | None:
+        return await self.store.read(lambda tx: tx.nodes.get(fingerprint))
+
+    async def seen(self, fingerprint: NodeFingerprint) -> None:
+        await self.store.write(lambda tx: tx.nodes.seen(fingerprint))
+
+    async def _apply(
+        self,
+        node: NodeFingerprint,
+        execution_id: ExecutionId,
+        report: str,
+        note: Callable[[Tx, Execution], None],
+    ) -> None:
+        """Run `note` on the locked row if the report is this node's to make; else log that it was not taken."""
+
+        def apply(tx: Tx) -> bool:
+            execution = tx.executions.lock(execution_id)
+            if execution is None or execution.node != node:
+                return False
+            note(tx, execution)
+            return True
+
+        if not await self.store.write(apply):
+            # Acknowledged all the same: repeating it for ever would change nothing.
+            log.warning("report.not_taken", extra={"node": node, "execution_id": execution_id, "report": report})
+        self.signals.heartbeat.wake()
+        self.signals.turn.wake()

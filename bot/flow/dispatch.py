@@ -1,0 +1,134 @@
+"""approved -> offered, accepted, committed, go: once. And stops, until the node has answered.
+
+The node's acceptance is journalled before `dispatched` is committed, and `go` leaves only after that
+commit, from the process that made it. A crash between the two leaves a row that nothing dispatches again:
+the node never started it, says so when it is asked, and that is told.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
+from bot.domain.node import Pairing
+from bot.domain.policy import Allow, Ask, Policy
+from bot.errors import NodeAbsent, NodeSilent
+from bot.flow.outcome import leave
+from bot.flow.signals import Signals
+from bot.loop import Tasks
+from bot.ports import NodeHub, NodeRefusal, Store, Tx
+
+log = logging.getLogger(__name__)
+
+_MAX_HAND_OVERS = 64
+"""At the same time, over all nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    store: Store
+    hub: NodeHub
+    policy: Policy
+    signals: Signals
+    tasks: Tasks = field(default_factory=lambda: Tasks("dispatch", limit=_MAX_HAND_OVERS))
+    under_way: set[ExecutionId] = field(default_factory=set)
+
+    async def step(self) -> bool:
+        """Begin the hand-overs that are due on nodes connected here, and repeat the stops that are wanted."""
+        connected = frozenset(self.hub.connected())
+        if not connected:
+            return False
+
+        def look(tx: Tx) -> tuple[list[Execution], list[Execution]]:
+            stops = list(tx.executions.stop_wanted(connected, limit=_MAX_HAND_OVERS))
+            if tx.switches.paused() is not None:
+                return [], stops
+            approved = tx.executions.in_states({ExecutionState.APPROVED}, nodes=connected, limit=_MAX_HAND_OVERS)
+            return list(approved), stops
+
+        approved, stops = await self.store.read(look)
+        for execution in approved:
+            if execution.id not in self.under_way and self.tasks.free > 0:
+                self.under_way.add(execution.id)
+                self.tasks.start(self._hand_over(execution))
+        for execution in stops:
+            await self._stop(execution)
+        return False
+
+    async def _hand_over(self, execution: Execution) -> None:
+        try:
+            await self._offer_and_go(execution)
+        except (NodeAbsent, NodeSilent):
+            # Nothing is committed or `go` may be lost: an offer repeats by the next poll, a `go` never does.
+            log.info("dispatch.node_away", extra={"execution_id": execution.id, "node": execution.node})
+        finally:
+            self.under_way.discard(execution.id)
+        self.signals.heartbeat.wake()
+
+    async def _offer_and_go(self, execution: Execution) -> None:
+        if execution.command is None or execution.command_hash is None:
+            raise NodeAbsent(f"{execution.id} was approved without a command")
+        accepted = await self.hub.offer(execution.node, execution.id, execution.command, execution.command_hash)
+        if isinstance(accepted, NodeRefusal):
+            await self.store.write(lambda tx: self._refused(tx, execution.id, accepted))
+            return
+        if await self.store.write(lambda tx: self._commit(tx, execution.id)):
+            await self.hub.go(execution.node, execution.id, accepted)
+
+    def _commit(self, tx: Tx, execution_id: ExecutionId) -> bool:
+        """The one way to `dispatched`. True exactly once in the life of an execution: then `go` may leave."""
+        execution = tx.executions.lock(execution_id)
+        if execution is None or execution.state is not ExecutionState.APPROVED or tx.switches.paused() is not None:
+            return False
+        node = tx.nodes.get(execution.node)
+        if node is None or node.pairing is not Pairing.PAIRED:
+            leave(tx, execution, Trigger.WITHDRAW, by="gateway", reason=f"the node {execution.node_name} was revoked")
+            return False
+        if tx.now >= execution.expires_at:
+            leave(tx, execution, Trigger.EXPIRE, by=None, reason="its node did not take it in time after the approval")
+            return False
+        objection = self._objection(tx, execution)
+        if objection is not None:
+            leave(tx, execution, Trigger.WITHDRAW, by="policy", reason=objection)
+            return False
+        tx.executions.move(execution, Trigger.DISPATCH, by="gateway", detail=None)
+        return True
+
+    def _objection(self, tx: Tx, execution: Execution) -> str | None:
+        """Why the votes no longer carry it under the policy of this moment; None where they do."""
+        verdict = self.policy.judge(peer=execution.origin.peer, asker=execution.asker, node_name=execution.node_name)
+        match verdict:
+            case Allow():
+                return None
+            case Ask(deciders=deciders):
+                if set(tx.executions.approvers(execution.id)) & set(deciders):
+                    return None
+                return f"whoever approved it may not decide it any more; who may: {', '.join(deciders)}"
+            case _:
+                return verdict.reason
+
+    def _refused(self, tx: Tx, execution_id: ExecutionId, refusal: NodeRefusal) -> None:
+        execution = tx.executions.lock(execution_id)
+        if execution is None or execution.state is not ExecutionState.APPROVED:
+            return
+        if refusal.already_started:
+            already_handed_over(tx, execution, refusal.reason)
+        else:
+            leave(tx, execution, Trigger.REFUSE, by=execution.node_name, reason=refusal.reason)
+
+    async def _stop(self, execution: Execution) -> None:
+        try:
+            await self.hub.stop(execution.node, execution.id)
+        except (NodeAbsent, NodeSilent):
+            log.info("stop.node_away", extra={"execution_id": execution.id, "node": execution.node})
+
+
+def already_handed_over(tx: Tx, execution: Execution, detail: str) -> None:
+    """The node's journal knows an earlier hand-over that this store does not: it was restored from a backup.
+
+    It must not run again, and what became of it then is told as not known.
+    """
+    moved = tx.executions.move(execution, Trigger.DISPATCH, by="node's journal", detail=detail)
+    reason = f"{detail}. This gateway's store is older than that hand-over, so it is not run again"
+    leave(tx, moved, Trigger.LOSE, by="gateway", reason=reason)

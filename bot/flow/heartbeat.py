@@ -1,0 +1,289 @@
+"""Due events of an address -> rendered -> sent at their return address -> told, due again, held, or dead and visible.
+
+The one way out: nothing else posts or edits a lasting message. The queue is the wake: what is due in the
+store is told, whatever wake was lost, whoever is idle, whatever hour it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import logging
+import random
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from bot.domain.event import Card, ClaimToken, Event, EventState, EventTrigger, ShowCard, ShowOutput, TellOutcome
+from bot.domain.execution import FINAL, Execution, ExecutionId
+from bot.domain.message import Nonce, NotPosted, Post, Receipt
+from bot.domain.render import card as render_card
+from bot.domain.render import render
+from bot.domain.retry import MAX_ATTEMPTS, delay_s, is_exhausted
+from bot.domain.session import AccountName, ChannelName
+from bot.errors import (
+    ChannelError,
+    ChannelHeld,
+    ChannelRejected,
+    ChannelThrottled,
+    ChannelUnavailable,
+)
+from bot.flow.signals import Signals
+from bot.loop import Tasks
+from bot.ports import Channel, Clock, Store, Tx
+
+log = logging.getLogger(__name__)
+
+SEND_TIMEOUT_S = 20.0
+"""Of one send. Networks answer in well under a second; after 20 s the answer is not coming."""
+_LEASE_S = 60.0
+"""Thrice a send's time-out: no send starts with less lease left than it may take."""
+_MAX_SENDS = 64
+"""Addresses that are told at the same time."""
+
+Channels = Mapping[tuple[ChannelName, AccountName], Channel]
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    store: Store
+    channels: Channels
+    clock: Clock
+    signals: Signals
+    tasks: Tasks = field(default_factory=lambda: Tasks("heartbeat", limit=_MAX_SENDS))
+    editing: set[int] = field(default_factory=set)
+
+    async def step(self) -> bool:
+        """Claim what may be told now, at most one event an address, and tell it in the background."""
+        if self.tasks.free <= 0 or not self.channels:
+            return False
+        token, free = ClaimToken(secrets.token_hex(8)), self.tasks.free
+
+        def claim(tx: Tx) -> Sequence[Event]:
+            return tx.events.claim(
+                token=token,
+                lease_s=_LEASE_S,
+                limit=free,
+                channels=self.channels.keys(),
+                states={EventState.DUE, EventState.RECONCILING},
+            )
+
+        events = await self.store.write(claim)
+        for event in events:
+            work = self._reconcile if event.state is EventState.RECONCILING else self._tell
+            self.tasks.start(work(event, token), then=self.signals.heartbeat.wake)
+        return False
+
+    async def _tell(self, event: Event, token: ClaimToken) -> None:
+        """Send the parts that have no receipt yet, in order. Each nonce is committed before its bytes leave."""
+        channel = self.channels[event.address.peer.channel, event.address.peer.account]
+        execution, receipts = await self.store.read(lambda tx: (_subject(tx, event), tx.events.receipts(event.id)))
+        posts = render(
+            event.payload,
+            execution,
+            channel.capabilities,
+            mention=event.mention,
+            maybe_repeat=event.maybe_repeat,
+        )
+        done = {part for part, _, _ in receipts}
+        parts = [part for part in range(len(posts)) if part not in done]
+        revision = 0 if execution is None else execution.revision
+        for part in parts:
+            sending = await self.store.write(partial(_begin, event=event, token=token, part=part))
+            if sending is None:
+                log.warning("event.claim_lost", extra={"event_id": event.id})
+                return
+            receipt = await self._send(channel, sending, token, posts[part])
+            if receipt is None:
+                return
+            keep = partial(
+                _keep, event=sending, token=token, receipt=receipt, revision=revision, last=part == parts[-1]
+            )
+            await self.store.write(keep)
+            event = sending
+        if not parts:
+            # Its last receipt was committed by a sender that died before it could say so.
+            await self.store.write(partial(_tell_begun, event=event, token=token))
+        log.info("event.told", extra={"event_id": event.id, "parts": len(posts), "attempt": event.attempt})
+        self.signals.early.wake()
+
+    async def _send(self, channel: Channel, event: Event, token: ClaimToken, post: Post) -> Receipt | None:
+        """One send. None where it did not surely arrive; then the event has been moved on."""
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                return await channel.send(event.address, post, nonce_for(event, event.part))
+        except ChannelThrottled as fault:
+            await self._retry(event, token, fault, at_least_s=fault.retry_after_s)
+        except ChannelUnavailable as fault:
+            await self._retry(event, token, fault)
+        except ChannelHeld as fault:
+            await self._move(event, EventTrigger.HOLD, token, fault)
+        except ChannelRejected as fault:
+            await self._bury(event, token, fault)
+        except (ChannelError, TimeoutError) as fault:
+            # ChannelUncertain, or silence: the bytes may have arrived.
+            await self._move(event, EventTrigger.UNCERTAIN, token, fault)
+        return None
+
+    async def bring_cards_up_to_date(self) -> bool:
+        """Edit the cards that show less than is known: the latest only, after the due events of their address."""
+        free = min(self.tasks.free, _MAX_SENDS // 2)
+        if free <= 0 or not self.channels:
+            return False
+        lagging = await self.store.read(lambda tx: tx.cards.lagging(limit=free, channels=self.channels.keys()))
+        for card in lagging:
+            if card.id not in self.editing:
+                self.editing.add(card.id)
+                self.tasks.start(self._edit(card), then=self.signals.heartbeat.wake)
+        return False
+
+    async def _edit(self, card: Card) -> None:
+        channel = self.channels[card.address.peer.channel, card.address.peer.account]
+        try:
+            execution = await self.store.read(lambda tx: tx.executions.get(card.execution_id))
+            if execution is None:
+                return
+            try:
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    post = render_card(execution, channel.capabilities)
+                    await channel.edit(card.address.peer, card.message_id, post)
+            except (ChannelError, TimeoutError) as fault:
+                await self._postpone_edit(card, fault)
+                return
+            pause_s, revision = channel.capabilities.edit_interval_s, execution.revision
+            final = execution.state in FINAL
+            await self.store.write(
+                lambda tx: tx.cards.shown(card, revision=revision, not_before=tx.now + pause_s, final=final)
+            )
+        finally:
+            self.editing.discard(card.id)
+
+    async def _postpone_edit(self, card: Card, fault: Exception) -> None:
+        """An edit that fails holds up nothing: the result is a message of its own."""
+        attempt = card.attempt + 1
+        give_up = isinstance(fault, ChannelRejected) or attempt >= MAX_ATTEMPTS
+        at_least_s = fault.retry_after_s if isinstance(fault, ChannelThrottled) else 1.0
+        wait_s = delay_s(attempt, jitter=0.5, at_least_s=at_least_s)
+        log.warning("card.edit_failed", extra={"card": card.id, "reason": type(fault).__name__, "given_up": give_up})
+        await self.store.write(lambda tx: tx.cards.postpone(card, not_before=tx.now + wait_s, give_up=give_up))
+
+    async def _reconcile(self, event: Event, token: ClaimToken) -> None:
+        """Ask the network what became of a send whose answer was lost, before it is repeated."""
+        channel = self.channels[event.address.peer.channel, event.address.peer.account]
+        if event.nonce is None:
+            await self._retry(event, token, None)
+            return
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                found = await channel.find(event.address, event.nonce)
+        except (ChannelError, TimeoutError) as fault:
+            # The claim runs out by itself, and then it is asked again: a bounded number of times.
+            if is_exhausted(event.attempt, age_s=self.clock.now() - event.created_at):
+                await self._bury(event, token, fault)
+            return
+        if isinstance(found, Receipt):
+            await self.store.write(lambda tx: _found(tx, event, token, found))
+        else:
+            unknown = found is NotPosted.UNKNOWN
+            await self._retry(event, token, None, maybe_repeat=unknown or event.maybe_repeat)
+        self.signals.early.wake()
+
+    async def _retry(
+        self,
+        event: Event,
+        token: ClaimToken,
+        fault: Exception | None,
+        *,
+        at_least_s: float = 0.0,
+        maybe_repeat: bool | None = None,
+    ) -> None:
+        if is_exhausted(event.attempt, age_s=self.clock.now() - event.created_at):
+            await self._bury(event, token, fault)
+            return
+        wait_s = delay_s(max(1, event.attempt), jitter=random.random(), at_least_s=at_least_s)  # noqa: S311 - spreads retries
+        log.info("event.retry", extra={"event_id": event.id, "attempt": event.attempt, "wait_s": round(wait_s, 1)})
+        await self.store.write(
+            lambda tx: tx.events.move(
+                event,
+                EventTrigger.RETRY,
+                token=token,
+                not_before=tx.now + wait_s,
+                maybe_repeat=maybe_repeat,
+                trouble=_trouble(fault),
+            )
+        )
+
+    async def _bury(self, event: Event, token: ClaimToken, fault: Exception | None) -> None:
+        log.error("event.dead", extra={"event_id": event.id, "reason": type(fault).__name__})
+        await self._move(event, EventTrigger.BURY, token, fault)
+
+    async def _move(self, event: Event, trigger: EventTrigger, token: ClaimToken, fault: Exception | None) -> None:
+        await self.store.write(lambda tx: tx.events.move(event, trigger, token=token, trouble=_trouble(fault)))
+
+
+def nonce_for(event: Event, part: int) -> Nonce:
+    """The same for every repeat of one part of one event: 24 characters, 120 bits of its identity."""
+    digest = hashlib.sha256(f"{event.identity}#{part}".encode("utf-8", "surrogatepass")).digest()
+    return Nonce(base64.b32encode(digest[:15]).decode().lower())
+
+
+def _subject(tx: Tx, event: Event) -> Execution | None:
+    execution_id = subject_of(event)
+    return None if execution_id is None else tx.executions.get(execution_id)
+
+
+def subject_of(event: Event) -> ExecutionId | None:
+    match event.payload:
+        case ShowCard() | TellOutcome() | ShowOutput():
+            return event.payload.execution_id
+        case _:
+            return None
+
+
+def _begin(tx: Tx, *, event: Event, token: ClaimToken, part: int) -> Event | None:
+    return tx.events.begin_send(event, token=token, nonce=nonce_for(event, part), part=part, lease_s=_LEASE_S)
+
+
+def _tell_begun(tx: Tx, *, event: Event, token: ClaimToken) -> None:
+    sending = _begin(tx, event=event, token=token, part=event.part)
+    if sending is not None:
+        _told(tx, sending, token)
+
+
+def _keep(tx: Tx, *, event: Event, token: ClaimToken, receipt: Receipt, revision: int, last: bool) -> None:
+    """A part's receipt; with the last one the event is told, or waits for the network's confirmation."""
+    if not tx.events.receipt(event, token=token, part=event.part, nonce=nonce_for(event, event.part), receipt=receipt):
+        log.warning("event.claim_lost", extra={"event_id": event.id})
+        return
+    if not last:
+        return
+    if isinstance(event.payload, ShowCard):
+        execution_id = event.payload.execution_id
+        tx.cards.add(execution_id, event.address_id, event.address, receipt.message_id, shown_revision=revision)
+    if receipt.confirmed:
+        _told(tx, event, token)
+    else:
+        tx.events.move(event, EventTrigger.ACCEPT, token=token)
+
+
+def _told(tx: Tx, event: Event, token: ClaimToken) -> None:
+    if tx.events.move(event, EventTrigger.TELL, token=token):
+        execution_id = subject_of(event)
+        if execution_id is not None:
+            tx.executions.step(execution_id, "told", by=None, detail=event.identity)
+
+
+def _found(tx: Tx, event: Event, token: ClaimToken, receipt: Receipt) -> None:
+    """The send that was in doubt did arrive. Further parts, if any, are sent by the next claim."""
+    nonce = event.nonce or nonce_for(event, event.part)
+    tx.events.receipt(event, token=token, part=event.part, nonce=nonce, receipt=receipt)
+    if isinstance(event.payload, ShowCard):
+        # The revision that it shows is not known any more: 0 makes it be brought up to date.
+        tx.cards.add(event.payload.execution_id, event.address_id, event.address, receipt.message_id, shown_revision=0)
+    tx.events.move(event, EventTrigger.RETRY, token=token, not_before=tx.now)
+
+
+def _trouble(fault: Exception | None) -> str | None:
+    return None if fault is None else f"{type(fault).__name__}: {fault}"[:300]

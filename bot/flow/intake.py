@@ -1,0 +1,180 @@
+"""What a channel delivers -> recorded once -> an input for the session's agent, or a decision at once.
+
+Recorded means committed: the adapter acknowledges after these calls return. Typed decisions do not wait
+behind the session's turn, because that turn may be waiting for them.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from bot.domain.event import InputKind, InputState, NewEvent, NewInput, Payload, Say
+from bot.domain.execution import ExecutionId
+from bot.domain.message import Action, Answer, ButtonPress, InboundMessage, Reaction, Sender
+from bot.domain.policy import Policy, decision_of
+from bot.domain.session import (
+    DeliveryId,
+    DirectScope,
+    Peer,
+    ReturnAddress,
+    SessionKey,
+    key_for,
+)
+from bot.domain.words import Approve, Decision, Deny, parse_words
+from bot.flow.decision import Decider, decide
+from bot.flow.signals import Signals
+from bot.ports import Store, Tx
+
+log = logging.getLogger(__name__)
+
+SEEN_LATE_S = 3_600.0
+"""An older message is not acted on: whoever wrote it an hour ago no longer expects it to start something now."""
+EARLY_S = 60.0
+"""How long a press waits for the receipt of the message that it was made on."""
+_DECIDING = frozenset({Action.APPROVE, Action.DENY, Action.STOP})
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The `Inbox` of every channel."""
+
+    store: Store
+    policy: Policy
+    signals: Signals
+    scope: DirectScope = DirectScope.PER_ACCOUNT_CHANNEL_PEER
+
+    async def message(self, message: InboundMessage) -> Answer:
+        """Record a message; a repeated delivery changes nothing."""
+        address = ReturnAddress(peer=message.peer, message_id=message.message_id)
+        words = parse_words(message.text)
+
+        def record(tx: Tx) -> str | None:
+            late = tx.now - message.sent_at > SEEN_LATE_S
+            settled = late or isinstance(words, Decision)
+            session = self._session(message.peer, message.sender)
+            decider = self._decider(message.peer, message.sender)
+            new = _input(session, address, message.sender, message.delivery, message.text, decider)
+            input_id = tx.inputs.add(replace(new, state=InputState.ANSWERED) if settled else new)
+            if input_id is None:
+                return "message.repeated"
+            if late:
+                note = "I was not there when you wrote this, and saw it only now. Nothing was done; ask again."
+                _say(tx, session, address, message.sender, note, f"late:{input_id}")
+            elif isinstance(words, Decision):
+                action = _action_of(words)
+                reason = words.reason if isinstance(words, Deny) else ""
+                note = decide(tx, self.policy, decider, action, words.id, shown=None, reason=reason)
+                _say(tx, session, address, message.sender, note, f"decision:{input_id}")
+            return None
+
+        skipped = await self.store.write(record)
+        if skipped is not None:
+            log.info(skipped, extra={"channel": message.peer.channel, "delivery": message.delivery})
+        self._look()
+        return Answer()
+
+    async def press(self, press: ButtonPress) -> Answer:
+        """A button. Decisions are made at once and answered privately; `again` and `output` become inputs."""
+        note = await self.store.write(lambda tx: self._press(tx, press))
+        self._look()
+        return Answer(note=note)
+
+    async def reaction(self, reaction: Reaction) -> Answer:
+        """A tick or a cross on a card decides; anything else, anywhere else, is talk."""
+        if decision_of(reaction.emoji) is None:
+            return Answer()
+        note = await self.store.write(lambda tx: self._reaction(tx, reaction))
+        self._look()
+        return Answer(note=note)
+
+    async def settle_early(self) -> bool:
+        """Try again what was pressed before its message had a receipt. One pass of the `early` loop."""
+
+        def settle(tx: Tx) -> int:
+            early = tx.inputs.take_early()
+            for one in early:
+                if isinstance(one, ButtonPress):
+                    self._press(tx, one)
+                else:
+                    self._reaction(tx, one)
+            return len(early)
+
+        settled = await self.store.write(settle)
+        if settled:
+            self._look()
+        return False
+
+    def _press(self, tx: Tx, press: ButtonPress) -> str | None:
+        button, decider = press.button, self._decider(press.peer, press.sender)
+        execution_id = ExecutionId(button.execution_id)
+        if button.action not in _DECIDING:
+            return self._ask_for(tx, press, f"{button.action.value} {execution_id}")
+        card = tx.cards.at(press.peer, press.message_id)
+        if card is None:
+            tx.inputs.keep_early(press, until=tx.now + EARLY_S)
+            return f"Noted. It counts as soon as the card of {execution_id} is recorded, within a minute at most."
+        if card.execution_id != execution_id:
+            return "That button does not belong to this card. Nothing was decided."
+        return decide(
+            tx, self.policy, decider, button.action, execution_id, shown=button.shown, reason=press.reason.strip()[:500]
+        )
+
+    def _reaction(self, tx: Tx, reaction: Reaction) -> str | None:
+        action = decision_of(reaction.emoji)
+        card = tx.cards.at(reaction.peer, reaction.message_id)
+        if action is None or card is None:
+            # Perhaps a card whose receipt is not committed yet; for any other message this lapses unseen.
+            tx.inputs.keep_early(reaction, until=tx.now + EARLY_S)
+            return None
+        execution = tx.executions.get(card.execution_id)
+        shown = None if execution is None else execution.command_hash
+        decider = self._decider(reaction.peer, reaction.sender)
+        return decide(tx, self.policy, decider, action, card.execution_id, shown=shown)
+
+    def _ask_for(self, tx: Tx, press: ButtonPress, text: str) -> str | None:
+        """`again` and `output` buttons are the typed words, asked on the message that carries the button."""
+        address = ReturnAddress(peer=press.peer, message_id=press.message_id)
+        session = self._session(press.peer, press.sender)
+        decider = self._decider(press.peer, press.sender)
+        tx.inputs.add(_input(session, address, press.sender, press.delivery, text, decider))
+        return None
+
+    def _session(self, peer: Peer, sender: Sender) -> SessionKey:
+        return key_for(peer, person=self.policy.directory.identify(peer.channel, sender.native), scope=self.scope)
+
+    def _decider(self, peer: Peer, sender: Sender) -> Decider:
+        return Decider(person=self.policy.directory.identify(peer.channel, sender.native), name=sender.name)
+
+    def _look(self) -> None:
+        self.signals.turn.wake()
+        self.signals.dispatch.wake()
+        self.signals.heartbeat.wake()
+
+
+def _input(
+    session: SessionKey, address: ReturnAddress, sender: Sender, delivery: DeliveryId, text: str, who: Decider
+) -> NewInput:
+    return NewInput(
+        session=session,
+        address=address,
+        kind=InputKind.MESSAGE,
+        channel=address.peer.channel,
+        account=address.peer.account,
+        delivery=delivery,
+        person=who.person,
+        person_native=sender.native,
+        person_name=sender.name,
+        text=text,
+    )
+
+
+def _action_of(words: Decision) -> Action:
+    if isinstance(words, Approve):
+        return Action.APPROVE
+    return Action.DENY if isinstance(words, Deny) else Action.STOP
+
+
+def _say(tx: Tx, session: SessionKey, address: ReturnAddress, sender: Sender, text: str, identity: str) -> None:
+    payload: Payload = Say(text=text)
+    tx.events.add(NewEvent(identity=identity, session=session, address=address, payload=payload, mention=sender.native))

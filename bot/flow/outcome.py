@@ -1,0 +1,68 @@
+"""The one way out of an execution's life: the move, the word owed to its people, the input for its agent.
+
+One transaction, the caller's. Deliberately absent: when to leave, which the callers decide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.domain.event import InputKind, NewEvent, NewInput, Payload, TellOutcome
+from bot.domain.execution import Execution, ExecutionState, Trigger
+from bot.domain.session import DeliveryId
+from bot.ports import Tx
+
+
+def leave(
+    tx: Tx, execution: Execution, trigger: Trigger, *, by: str | None, reason: str | None, at: float | None = None
+) -> Execution:
+    """Move `execution` (locked by the caller) and owe its word to the return address, under its session key.
+
+    `at` is when it ended by the node's word; a clock that runs ahead is not believed.
+    """
+    moved = tx.executions.move(
+        replace(execution, reason=reason, ended_at=tx.now if at is None else min(at, tx.now)),
+        trigger,
+        by=by,
+        detail=reason,
+    )
+    tell(tx, moved)
+    return moved
+
+
+def tell(tx: Tx, moved: Execution) -> None:
+    """Owe the people of the session the state that the execution has just reached, and its agent an input."""
+    mark = f"{moved.id}:{moved.state.value}"
+    if moved.state is ExecutionState.LOST:
+        # It may be lost again after a late `started`; each loss is told. The move's guard keeps it single.
+        mark += f":{round(tx.now * 1000)}"
+    owe(tx, moved, TellOutcome(execution_id=moved.id, state=moved.state), identity=f"outcome:{mark}")
+    peer = moved.origin.peer
+    tx.inputs.add(
+        NewInput(
+            session=moved.session,
+            address=moved.origin,
+            kind=InputKind.FINISHED,
+            channel=peer.channel,
+            account=peer.account,
+            delivery=DeliveryId(f"homing:outcome:{mark}"),
+            person=None,
+            person_native=None,
+            person_name=None,
+            text="",
+            execution_id=moved.id,
+        )
+    )
+
+
+def owe(tx: Tx, execution: Execution, payload: Payload, *, identity: str) -> None:
+    """Something owed at the execution's return address, as an answer to the one who asked."""
+    tx.events.add(
+        NewEvent(
+            identity=identity,
+            session=execution.session,
+            address=execution.origin,
+            payload=payload,
+            mention=execution.asker_native,
+        )
+    )

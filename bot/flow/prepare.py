@@ -1,0 +1,110 @@
+"""A request -> the node's inspection -> the command that people are shown, or a refusal that is told at once.
+
+Deliberately absent: any start. What the node answers here is shown, hashed and asked about, no more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from bot.domain.command import Command, Limits, command_hash
+from bot.domain.event import ShowCard
+from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
+from bot.domain.message import Capabilities
+from bot.domain.policy import Allow, Ask, Policy, Refuse
+from bot.domain.render import fits_one_message
+from bot.domain.session import Peer
+from bot.errors import NodeAbsent, NodeSilent
+from bot.flow.decision import APPROVED_FOR_S
+from bot.flow.outcome import leave, owe
+from bot.flow.signals import Signals
+from bot.loop import Tasks
+from bot.ports import NodeHub, NodeRefusal, Store, Tx
+
+log = logging.getLogger(__name__)
+
+_MAX_INSPECTIONS = 32
+"""At the same time; an inspection reads and hashes a file, some milliseconds on the node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    store: Store
+    hub: NodeHub
+    policy: Policy
+    signals: Signals
+    limits: Limits
+    capabilities_at: Callable[[Peer], Capabilities | None]
+    """What the channel of a peer can show; None where no such account is configured."""
+    tasks: Tasks = field(default_factory=lambda: Tasks("prepare", limit=_MAX_INSPECTIONS))
+    under_way: set[ExecutionId] = field(default_factory=set)
+
+    async def step(self) -> bool:
+        """Begin the inspections that are due on nodes connected here."""
+        connected = frozenset(self.hub.connected())
+        if not connected or self.tasks.free <= 0:
+            return False
+        due = await self.store.read(
+            lambda tx: tx.executions.in_states({ExecutionState.PREPARING}, nodes=connected, limit=_MAX_INSPECTIONS)
+        )
+        for execution in due:
+            if execution.id not in self.under_way and self.tasks.free > 0:
+                self.under_way.add(execution.id)
+                self.tasks.start(self._inspect(execution), then=self.signals.dispatch.wake)
+        return False
+
+    async def _inspect(self, execution: Execution) -> None:
+        try:
+            found = await self._ask_node(execution)
+            await self.store.write(lambda tx: self._settle(tx, execution.id, found))
+        finally:
+            self.under_way.discard(execution.id)
+        self.signals.dispatch.wake()
+        self.signals.heartbeat.wake()
+
+    async def _ask_node(self, execution: Execution) -> Command | NodeRefusal:
+        try:
+            return await self.hub.inspect(execution.node, execution.id, execution.request, self.limits)
+        except NodeAbsent:
+            return NodeRefusal(reason=f"the node {execution.node_name} is not connected; ask again when it is back")
+        except NodeSilent:
+            return NodeRefusal(reason=f"the node {execution.node_name} did not answer in time; ask again")
+
+    def _settle(self, tx: Tx, execution_id: ExecutionId, found: Command | NodeRefusal) -> None:
+        execution = tx.executions.lock(execution_id)
+        if execution is None or execution.state is not ExecutionState.PREPARING:
+            return
+        if isinstance(found, NodeRefusal):
+            leave(tx, execution, Trigger.REFUSE, by=execution.node_name, reason=found.reason)
+            return
+        request = execution.request
+        if (found.node, found.argv, found.script) != (execution.node, request.argv, request.script):
+            # The node may add what it sees, and change nothing of what was asked.
+            log.error("inspection.differs", extra={"execution_id": execution_id, "node": execution.node})
+            leave(
+                tx, execution, Trigger.REFUSE, by="gateway", reason="the node described another command than was asked"
+            )
+            return
+        self._ask_or_allow(tx, replace(execution, command=found, command_hash=command_hash(found)))
+
+    def _ask_or_allow(self, tx: Tx, execution: Execution) -> None:
+        verdict = self.policy.judge(peer=execution.origin.peer, asker=execution.asker, node_name=execution.node_name)
+        match verdict:
+            case Refuse(reason=reason):
+                leave(tx, execution, Trigger.REFUSE, by="policy", reason=reason)
+                return
+            case Allow(rule=rule):
+                allowed = replace(execution, rule=rule, expires_at=tx.now + APPROVED_FOR_S)
+                tx.executions.move(allowed, Trigger.ALLOW, by=rule, detail=None)
+            case Ask(rule=rule, deciders=deciders, expires_after_s=expires_after_s):
+                asked = replace(execution, rule=rule, deciders=deciders, expires_at=tx.now + expires_after_s)
+                capabilities = self.capabilities_at(asked.origin.peer)
+                shown = replace(asked, state=ExecutionState.AWAITING_APPROVAL)
+                if capabilities is not None and not fits_one_message(shown, capabilities):
+                    reason = "the command is too long to be shown whole in one message here, so nobody can be asked"
+                    leave(tx, asked, Trigger.REFUSE, by="gateway", reason=f"{reason}; put it into a script on the node")
+                    return
+                tx.executions.move(asked, Trigger.ASK, by=rule, detail=", ".join(deciders))
+        owe(tx, execution, ShowCard(execution_id=execution.id), identity=f"card:{execution.id}")

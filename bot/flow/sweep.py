@@ -1,0 +1,117 @@
+"""Periodic tidying: expire, lose, release leases, prune. Each in its own bounded transaction.
+
+Deliberately absent: anything that a person waits for. Every case here has a faster way that failed.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from bot.domain.event import EventState, EventTrigger
+from bot.domain.execution import ExecutionState, Trigger
+from bot.domain.node import Pairing
+from bot.domain.retry import MAX_AGE_S
+from bot.flow.outcome import leave
+from bot.flow.signals import Signals
+from bot.ports import Store, Tx
+
+log = logging.getLogger(__name__)
+
+S = ExecutionState
+_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    store: Store
+    signals: Signals
+    lost_after_s: float
+    """A node that is silent for so long with our execution: its people are told that nobody knows."""
+    retention_s: float
+    """How long final executions, told events and answered inputs are kept."""
+
+    async def step(self) -> bool:
+        """One pass over everything. Wakes the loops that it made work for."""
+        moved = await self.store.write(self._expire)
+        moved += await self.store.write(self._lose)
+        moved += await self.store.write(self._cut_off)
+        moved += await self.store.write(self._release)
+        await self.store.write(self._prune)
+        if moved:
+            log.info("sweep.moved", extra={"count": moved})
+            self.signals.heartbeat.wake()
+            self.signals.turn.wake()
+        return False
+
+    def _expire(self, tx: Tx) -> int:
+        expired = tx.executions.expired(limit=_BATCH)
+        for found in expired:
+            execution = tx.executions.lock(found.id)
+            if execution is None or execution.state is not found.state or tx.now < execution.expires_at:
+                continue
+            reasons = {
+                S.PREPARING: "the node did not answer in time",
+                S.APPROVED: "its node did not take it in time after the approval",
+            }
+            reason = reasons.get(execution.state, "nobody decided it in time")
+            leave(tx, execution, Trigger.EXPIRE, by=None, reason=reason)
+        return len(expired)
+
+    def _lose(self, tx: Tx) -> int:
+        """Those whose node is silent, and those that run far past their own time limit."""
+        count = 0
+        seen = {node.fingerprint: node.last_seen_at for node in tx.nodes.listing()}
+        for found in tx.executions.in_states({S.DISPATCHED, S.RUNNING}, limit=1_000):
+            limit_s = found.command.limits.timeout_s if found.command is not None else 0.0
+            since = found.started_at or found.decided_at or found.created_at
+            silent = tx.now - seen.get(found.node, 0.0) > self.lost_after_s
+            overdue = tx.now - since > limit_s + self.lost_after_s
+            if not silent and not overdue:
+                continue
+            execution = tx.executions.lock(found.id)
+            if execution is None or execution.state is not found.state:
+                continue
+            reason = f"the node {found.node_name} has not been heard from" if silent else "no report came in its time"
+            leave(tx, execution, Trigger.LOSE, by=None, reason=f"{reason}; whether it ran is not known")
+            count += 1
+        return count
+
+    def _cut_off(self, tx: Tx) -> int:
+        """A revoked key is a node that will never be heard again: what waits for it ends, what it has is lost."""
+        revoked = {node.fingerprint for node in tx.nodes.listing() if node.pairing is Pairing.REVOKED}
+        if not revoked:
+            return 0
+        count = 0
+        for found in tx.executions.in_states(
+            {S.PREPARING, S.AWAITING_APPROVAL, S.APPROVED, S.DISPATCHED, S.RUNNING}, nodes=revoked, limit=_BATCH
+        ):
+            execution = tx.executions.lock(found.id)
+            if execution is None or execution.state is not found.state:
+                continue
+            reason = f"the node {execution.node_name} was revoked"
+            trigger = Trigger.LOSE if execution.state in {S.DISPATCHED, S.RUNNING} else Trigger.CANCEL
+            leave(tx, execution, trigger, by="gateway", reason=reason)
+            count += 1
+        return count
+
+    def _release(self, tx: Tx) -> int:
+        released = tx.inputs.release_lapsed()
+        for event in tx.events.lapsed(limit=_BATCH):
+            match event.state:
+                case EventState.CLAIMED:
+                    released += tx.events.move(event, EventTrigger.RELEASE, token=None)
+                case EventState.SENDING:
+                    # The bytes may have left: ask the network before they leave again.
+                    released += tx.events.move(event, EventTrigger.UNCERTAIN, token=None, trouble="the sender died")
+        for event in tx.events.listing(states={EventState.HELD}, limit=_BATCH):
+            if tx.now - event.created_at > MAX_AGE_S:
+                log.error("event.dead", extra={"event_id": event.id, "reason": "held too long"})
+                released += tx.events.move(event, EventTrigger.AGE, token=None, trouble="held for a day")
+        return released
+
+    def _prune(self, tx: Tx) -> None:
+        before = tx.now - self.retention_s
+        tx.events.prune(told_before=before)
+        tx.inputs.prune(answered_before=before)
+        tx.executions.prune(ended_before=before)

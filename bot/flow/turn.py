@@ -1,0 +1,198 @@
+"""Inputs of one session -> the agent's answer -> replies and executions, in one transaction at the end.
+
+Until that transaction nothing of a turn exists outside; a turn that died is run again from its inputs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+from bot.domain.command import Limits, NodeFingerprint
+from bot.domain.event import ClaimToken, Input, NewEvent, Payload, Say, ShowOutput
+from bot.domain.execution import (
+    ID_ALPHABET,
+    ID_CHARS,
+    WAITING,
+    Execution,
+    ExecutionId,
+    ExecutionState,
+    Trigger,
+)
+from bot.domain.node import Node, Pairing
+from bot.domain.policy import Policy, Refuse
+from bot.domain.retry import delay_s
+from bot.errors import HomingError, StaleRow
+from bot.flow.outcome import leave
+from bot.flow.signals import Signals
+from bot.loop import Tasks
+from bot.ports import Agent, Ask, NodeHub, Reply, Store, TurnStep, Tx, WholeOutput
+
+log = logging.getLogger(__name__)
+
+TURN_TIMEOUT_S = 120.0
+"""A turn of a language model with several steps takes a minute; twice that is a turn that hangs."""
+_LEASE_S = TURN_TIMEOUT_S + 60.0
+_MAX_INPUTS = 20
+"""Of one turn; the rest are the next turn's."""
+_MAX_TURNS = 32
+"""Sessions that are answered at the same time."""
+_MAX_ATTEMPTS = 5
+"""After so many faults the people are told instead: an input may not block its session for ever."""
+_MAX_WAITING = 50
+"""Commands of one session that wait for people or for a node. The worst real turn that we know asked for 63."""
+_PREPARED_WITHIN_S = 60.0
+"""An inspection is bounded at 10 s; after a minute the node has gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """One turn at a time per session; many sessions at once."""
+
+    store: Store
+    agent: Agent
+    hub: NodeHub
+    policy: Policy
+    signals: Signals
+    limits: Limits
+    tasks: Tasks = field(default_factory=lambda: Tasks("turn", limit=_MAX_TURNS))
+
+    async def step(self) -> bool:
+        """Claim one session's inputs and answer them in the background. False where nothing is due."""
+        if self.tasks.free <= 0:
+            return False
+        token = ClaimToken(secrets.token_hex(8))
+        inputs = await self.store.write(lambda tx: tx.inputs.claim(token=token, lease_s=_LEASE_S, limit=_MAX_INPUTS))
+        if not inputs:
+            return False
+        self.tasks.start(self._answer(inputs, token), then=self.signals.turn.wake)
+        return True
+
+    async def _answer(self, inputs: Sequence[Input], token: ClaimToken) -> None:
+        if max(one.attempt for one in inputs) > _MAX_ATTEMPTS:
+            await self._give_up(inputs, token)
+            return
+        try:
+            async with asyncio.timeout(TURN_TIMEOUT_S):
+                steps = await self.agent.answer(inputs)
+        except (TimeoutError, HomingError) as fault:
+            log.warning("turn.fault", extra={"session": inputs[0].session, "fault": type(fault).__name__})
+            await self._postpone(inputs, token)
+            return
+        connected = frozenset(self.hub.connected())
+        await self.store.write(lambda tx: self._commit(tx, inputs, token, steps, connected))
+        self.signals.dispatch.wake()
+        self.signals.heartbeat.wake()
+
+    async def _postpone(self, inputs: Sequence[Input], token: ClaimToken) -> None:
+        wait_s = delay_s(max(one.attempt for one in inputs), jitter=0.5, at_least_s=1.0)
+        await self.store.write(lambda tx: tx.inputs.release(inputs, token=token, not_before=tx.now + wait_s))
+
+    async def _give_up(self, inputs: Sequence[Input], token: ClaimToken) -> None:
+        text = "I could not answer this; the log of the gateway says why. Ask again, or ask an operator."
+        sorry = [Reply(input_id=one.id, text=text) for one in inputs]
+        await self.store.write(lambda tx: self._commit(tx, inputs, token, sorry, frozenset()))
+        self.signals.heartbeat.wake()
+
+    def _commit(
+        self,
+        tx: Tx,
+        inputs: Sequence[Input],
+        token: ClaimToken,
+        steps: Sequence[TurnStep],
+        connected: Collection[NodeFingerprint],
+    ) -> None:
+        if not tx.inputs.answer(inputs, token=token):
+            # The lease ran out and another turn has these inputs: nothing of this one may exist.
+            raise StaleRow("the claim of this turn is over")
+        by_id = {one.id: one for one in inputs}
+        for number, step in enumerate(steps):
+            answered = by_id[step.input_id]
+            if answered.address is None:
+                log.warning("turn.step_without_address", extra={"session": answered.session})
+                continue
+            identity = f"reply:{answered.id}:{number}"
+            match step:
+                case Reply():
+                    _say(tx, answered, Say(text=step.text, code=step.code), identity)
+                case WholeOutput():
+                    _say(tx, answered, ShowOutput(execution_id=step.execution_id), identity)
+                case Ask():
+                    self._request(tx, answered, step, connected, identity)
+
+    def _request(self, tx: Tx, asked: Input, step: Ask, connected: Collection[NodeFingerprint], identity: str) -> None:
+        found = _choose_node(tx, step.node_name, connected)
+        if isinstance(found, str):
+            _say(tx, asked, Say(text=found), identity)
+            return
+        waiting = tx.executions.in_states(WAITING, session=asked.session, limit=_MAX_WAITING)
+        if len(waiting) >= _MAX_WAITING:
+            text = f"{_MAX_WAITING} commands of this conversation are waiting already; decide or stop some first."
+            _say(tx, asked, Say(text=text), identity)
+            return
+        execution = self._new(tx, asked, step, found)
+        verdict = self.policy.judge(peer=execution.origin.peer, asker=execution.asker, node_name=found.name)
+        execution = replace(execution, rule=verdict.rule)
+        while not tx.executions.insert(execution):
+            execution = replace(execution, id=draw_id())
+        tx.executions.step(execution.id, "requested", by=execution.asker, detail=None)
+        if isinstance(verdict, Refuse):
+            leave(tx, execution, Trigger.REFUSE, by="policy", reason=verdict.reason)
+        elif found.fingerprint not in connected:
+            reason = f"the node {found.name} is not connected; ask again when it is back"
+            leave(tx, execution, Trigger.REFUSE, by="gateway", reason=reason)
+
+    def _new(self, tx: Tx, asked: Input, step: Ask, node: Node) -> Execution:
+        if asked.address is None or asked.person is None or asked.person_native is None:
+            raise StaleRow("an execution without an origin and an asker cannot exist")
+        return Execution(
+            id=draw_id(),
+            state=ExecutionState.PREPARING,
+            session=asked.session,
+            origin=asked.address,
+            asker=asked.person,
+            asker_native=asked.person_native,
+            asker_name=asked.person_name or asked.person,
+            request=step.request,
+            node=node.fingerprint,
+            node_name=node.name,
+            created_at=tx.now,
+            expires_at=tx.now + _PREPARED_WITHIN_S,
+            rule="",
+        )
+
+
+def draw_id() -> ExecutionId:
+    return ExecutionId("".join(secrets.choice(ID_ALPHABET) for _ in range(ID_CHARS)))
+
+
+def _choose_node(tx: Tx, name: str | None, connected: Collection[NodeFingerprint]) -> Node | str:
+    """The node that was named, or the only one there is; else the words that say what to write."""
+    paired = [node for node in tx.nodes.listing() if node.pairing is Pairing.PAIRED]
+    if name is not None:
+        named = tx.nodes.by_name(name)
+        names = ", ".join(node.name for node in paired) or "none is paired yet"
+        return named if named is not None else f"There is no node {name!r}. Nodes: {names}."
+    if not paired:
+        return "No node is paired yet. Start `homing node` on a machine, then pair it with `homing nodes pair`."
+    ready = [node for node in paired if node.fingerprint in connected] or paired
+    if len(ready) == 1:
+        return ready[0]
+    names = ", ".join(node.name for node in ready)
+    return f"Which node? Write `run on {ready[0].name}: …`. Nodes: {names}."
+
+
+def _say(tx: Tx, answered: Input, payload: Payload, identity: str) -> None:
+    if answered.address is not None:
+        tx.events.add(
+            NewEvent(
+                identity=identity,
+                session=answered.session,
+                address=answered.address,
+                payload=payload,
+                mention=answered.person_native,
+            )
+        )
