@@ -1,0 +1,191 @@
+"""The agent without a model: reads the words of `domain/words.py` and answers them, nothing else.
+
+Deliberately absent: decisions (`approve`, `deny`, `stop`), which intake makes at once, and any write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.domain.command import parse_request
+from bot.domain.event import Input, InputKind
+from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState
+from bot.domain.node import Pairing
+from bot.domain.parts import cut_middle, duration
+from bot.domain.policy import Ask as AskVerdict
+from bot.domain.policy import Policy
+from bot.domain.render import title
+from bot.domain.session import PeerKind, PersonId
+from bot.domain.words import USAGE, Again, Pause, Plain, Run, ShowWhole, Unclear, parse_words
+from bot.errors import Malformed
+from bot.ports import Ask, NodeHub, Reply, Store, TurnStep, Tx, WholeOutput
+
+_LISTED = 15
+"""Lines of a list in the chat: what a phone shows without scrolling; `homing executions` shows more."""
+
+_HELP = """run <command> — ask for a command; people approve it before it runs
+run on <node>: <command> — on that machine
+approve <id> · deny <id> [reason] — decide
+stop <id> — cancel a waiting one, stop a running one
+again <id> — ask for the same command once more
+output <id> — the whole output, here where it was asked
+pending · executions · nodes · whoami — what there is
+pause [reason] · resume — for owners: hand nothing over; results are still told"""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandsAgent:
+    store: Store
+    hub: NodeHub
+    policy: Policy
+
+    async def answer(self, inputs: Sequence[Input]) -> Sequence[TurnStep]:
+        """One step for each message that is an instruction; nothing for talk, ends and the clock."""
+        steps: list[TurnStep] = []
+        for one in inputs:
+            if one.kind is InputKind.MESSAGE and one.address is not None and one.person is not None:
+                steps += await self._answer_one(one, one.person)
+        return steps
+
+    async def _answer_one(self, one: Input, person: PersonId) -> list[TurnStep]:
+        words = parse_words(one.text)
+        match words:
+            case Run():
+                return [_ask(one, words.command, words.node)]
+            case ShowWhole():
+                return [await self._output(one, words.id)]
+            case Again():
+                return [await self._again(one, words.id)]
+            case Pause():
+                return [Reply(input_id=one.id, text=await self._pause(person, words.reason))]
+            case Plain():
+                return [await self._plain(one, person, words.word)]
+            case Unclear(meant=None):
+                return self._talk(one)
+            case Unclear():
+                return [Reply(input_id=one.id, text=f"Did you mean: {words.meant}")]
+            case _:
+                # Decisions were made by intake; a repeated turn finds nothing to do here.
+                return []
+
+    def _talk(self, one: Input) -> list[TurnStep]:
+        """People talk in rooms; only somebody who writes to us alone is told that it meant nothing to us."""
+        if one.address is None or one.address.peer.kind is not PeerKind.DIRECT:
+            return []
+        return [Reply(input_id=one.id, text="I read single instructions. Write: help")]
+
+    async def _output(self, one: Input, execution_id: ExecutionId) -> TurnStep:
+        execution = await self._here(one, execution_id)
+        if isinstance(execution, str):
+            return Reply(input_id=one.id, text=execution)
+        return WholeOutput(input_id=one.id, execution_id=execution_id)
+
+    async def _again(self, one: Input, execution_id: ExecutionId) -> TurnStep:
+        execution = await self._here(one, execution_id)
+        if isinstance(execution, str):
+            return Reply(input_id=one.id, text=execution)
+        if execution.state not in FINAL and execution.state is not ExecutionState.LOST:
+            return Reply(input_id=one.id, text=f"{execution_id} has not ended yet: {title(execution)}.")
+        return Ask(input_id=one.id, request=execution.request, node_name=execution.node_name)
+
+    async def _here(self, one: Input, execution_id: ExecutionId) -> Execution | str:
+        """The execution, if this is the conversation that asked for it: its output stands nowhere else."""
+        execution = await self.store.read(lambda tx: tx.executions.get(execution_id))
+        if execution is None or one.address is None:
+            return f"There is no execution {execution_id}, or it was pruned. Write: executions"
+        if execution.origin.peer != one.address.peer:
+            return f"{execution_id} was asked for in another conversation; ask there."
+        return execution
+
+    async def _pause(self, person: PersonId, reason: str) -> str:
+        if not self.policy.is_owner(person):
+            return "Only owners may pause the gateway."
+        await self.store.write(lambda tx: tx.switches.pause(by=person, reason=reason))
+        return "⏸ Paused: nothing is handed to a node until somebody writes: resume. Results are still told."
+
+    async def _resume(self, person: PersonId) -> str:
+        if not self.policy.is_owner(person):
+            return "Only owners may resume the gateway."
+        await self.store.write(lambda tx: tx.switches.resume())
+        return "▶️ Resumed: approved commands are handed over again."
+
+    async def _plain(self, one: Input, person: PersonId, word: str) -> TurnStep:
+        match word:
+            case "pending":
+                text, code = await self._pending(one, person)
+            case "executions":
+                text, code = await self._executions(one)
+            case "nodes":
+                text, code = await self._nodes()
+            case "whoami":
+                text, code = self._whoami(one, person), None
+            case "resume":
+                text, code = await self._resume(person), None
+            case _:
+                text, code = "What I understand:", _HELP
+        return Reply(input_id=one.id, text=text, code=code)
+
+    async def _pending(self, one: Input, person: PersonId) -> tuple[str, str | None]:
+        """What waits for somebody: asked here, or for this person to decide."""
+
+        def look(tx: Tx) -> list[Execution]:
+            waiting = tx.executions.in_states({ExecutionState.AWAITING_APPROVAL}, limit=500)
+            return [e for e in waiting if e.session == one.session or self._may_decide(e, person)]
+
+        found = await self.store.read(look)
+        if not found:
+            return "Nothing waits for a decision here.", None
+        lines = [
+            f"{e.id}  {cut_middle(_one_line(e), 80, '')}  on {e.node_name}, asked by {e.asker}" for e in found[:_LISTED]
+        ]
+        more = f" The oldest {_LISTED}:" if len(found) > _LISTED else ""
+        return f"{len(found)} waiting. Decide with: approve <id>, or: deny <id> <reason>.{more}", "\n".join(lines)
+
+    def _may_decide(self, execution: Execution, person: PersonId) -> bool:
+        verdict = self.policy.judge(peer=execution.origin.peer, asker=execution.asker, node_name=execution.node_name)
+        return isinstance(verdict, AskVerdict) and person in verdict.deciders
+
+    async def _executions(self, one: Input) -> tuple[str, str | None]:
+        found = await self.store.read(
+            lambda tx: tx.executions.in_states(
+                frozenset(ExecutionState), session=one.session, limit=_LISTED, newest_first=True
+            )
+        )
+        if not found:
+            return "Nothing was asked for in this conversation yet. Begin with: run uptime", None
+        lines = [f"{e.id}  {title(e)}  {_took(e)}{cut_middle(_one_line(e), 60, '')}" for e in found]
+        return "The newest of this conversation:", "\n".join(lines)
+
+    async def _nodes(self) -> tuple[str, str | None]:
+        connected = set(self.hub.connected())
+        known = await self.store.read(lambda tx: tx.nodes.listing())
+        lines = [
+            f"{node.name}  {'connected' if node.fingerprint in connected else 'not connected'}  {node.fingerprint}"
+            for node in known
+            if node.pairing is Pairing.PAIRED
+        ]
+        if not lines:
+            return "No node is paired. On a machine: homing node, then here: homing nodes pair", None
+        return "Machines that run commands:", "\n".join(lines)
+
+    def _whoami(self, one: Input, person: PersonId) -> str:
+        rights = (
+            "an owner: you may decide, pause and resume" if self.policy.is_owner(person) else "somebody who may ask"
+        )
+        return f"You are {one.person_name} ({person}), {rights}. This conversation is {one.session}."
+
+
+def _ask(one: Input, command: str, node: str | None) -> TurnStep:
+    try:
+        return Ask(input_id=one.id, request=parse_request(command), node_name=node)
+    except Malformed as fault:
+        return Reply(input_id=one.id, text=f"{fault}. {USAGE['run']}")
+
+
+def _one_line(execution: Execution) -> str:
+    return " ⏎ ".join(execution.request.text.splitlines())
+
+
+def _took(execution: Execution) -> str:
+    return "" if execution.result is None else f"({duration(execution.result.duration_s)})  "
