@@ -1,6 +1,7 @@
 """The agent without a model: reads the words of `domain/words.py` and answers them, nothing else.
 
-Deliberately absent: decisions (`approve`, `deny`, `stop`), which intake makes at once, and any write.
+Deliberately absent: what is urgent (`approve`, `deny`, `stop`, `pause`, `resume`), which intake does at once,
+and any write.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from bot.domain.policy import Ask as AskVerdict
 from bot.domain.policy import Policy
 from bot.domain.render import title
 from bot.domain.session import PeerKind, PersonId
-from bot.domain.words import USAGE, Again, Pause, Plain, Run, ShowWhole, Unclear, parse_words
+from bot.domain.words import USAGE, Again, Plain, Run, ShowWhole, Unclear, parse_words
 from bot.errors import Malformed
 from bot.ports import Ask, NodeHub, Reply, Store, TurnStep, Tx, WholeOutput
 
@@ -57,8 +58,6 @@ class CommandsAgent:
                 return [await self._output(one, words.id)]
             case Again():
                 return [await self._again(one, words.id)]
-            case Pause():
-                return [Reply(input_id=one.id, text=await self._pause(person, words.reason))]
             case Plain():
                 return [await self._plain(one, person, words.word)]
             case Unclear(meant=None):
@@ -66,7 +65,7 @@ class CommandsAgent:
             case Unclear():
                 return [Reply(input_id=one.id, text=f"Did you mean: {words.meant}")]
             case _:
-                # Decisions were made by intake; a repeated turn finds nothing to do here.
+                # What is urgent was done by intake.
                 return []
 
     def _talk(self, one: Input) -> list[TurnStep]:
@@ -98,18 +97,6 @@ class CommandsAgent:
             return f"{execution_id} was asked for in another conversation; ask there."
         return execution
 
-    async def _pause(self, person: PersonId, reason: str) -> str:
-        if not self.policy.is_owner(person):
-            return "Only owners may pause the gateway."
-        await self.store.write(lambda tx: tx.switches.pause(by=person, reason=reason))
-        return "⏸ Paused: nothing is handed to a node until somebody writes: resume. Results are still told."
-
-    async def _resume(self, person: PersonId) -> str:
-        if not self.policy.is_owner(person):
-            return "Only owners may resume the gateway."
-        await self.store.write(lambda tx: tx.switches.resume())
-        return "▶️ Resumed: approved commands are handed over again."
-
     async def _plain(self, one: Input, person: PersonId, word: str) -> TurnStep:
         match word:
             case "pending":
@@ -120,8 +107,6 @@ class CommandsAgent:
                 text, code = await self._nodes()
             case "whoami":
                 text, code = self._whoami(one, person), None
-            case "resume":
-                text, code = await self._resume(person), None
             case _:
                 text, code = "What I understand:", _HELP
         return Reply(input_id=one.id, text=text, code=code)

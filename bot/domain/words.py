@@ -51,9 +51,14 @@ class Pause:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Resume:
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plain:
-    """A word that stands alone: `pending`, `nodes`, `executions`, `whoami`, `help`, `resume`."""
+    """A word that stands alone: `pending`, `nodes`, `executions`, `whoami`, `help`."""
 
     word: str
 
@@ -65,9 +70,10 @@ class Unclear:
     meant: str | None
 
 
-Words = Run | Approve | Deny | Stop | ShowWhole | Again | Pause | Plain | Unclear
+Words = Run | Approve | Deny | Stop | ShowWhole | Again | Pause | Resume | Plain | Unclear
 Decision = Approve | Deny | Stop
-"""These do not wait behind the session's turn: a turn may itself be waiting for them."""
+Urgent = Approve | Deny | Stop | Pause | Resume
+"""These do not wait behind the session's turn: a turn may itself be waiting for them, or go on too long."""
 
 USAGE: dict[str, str] = {
     "run": "run <command>   or   run on <node>: <command>",
@@ -84,7 +90,7 @@ USAGE: dict[str, str] = {
     "pause": "pause [reason]",
     "resume": "resume",
 }
-_PLAIN = frozenset({"pending", "nodes", "executions", "whoami", "help", "resume"})
+_PLAIN = frozenset({"pending", "nodes", "executions", "whoami", "help"})
 _QUOTES = "`'\"‘’“”«»<>"
 _RUN_ON = re.compile(r"on\s+(?P<node>[^\s:]{1,64})\s*:\s*(?P<command>.*)", re.DOTALL)
 _HALF_RUN_ON = re.compile(r"on\s+(?P<node>[^\s:]{1,64})\s+(?P<command>.+)", re.DOTALL)
@@ -103,7 +109,9 @@ def parse_words(text: str) -> Words:
     if word in ("approve", "deny", "stop", "output", "again"):
         return _with_id(word, rest)
     if word == "pause":
-        return Pause(reason=rest)
+        return Pause(reason=rest[:500])
+    if word == "resume" and not rest:
+        return Resume()
     if word in _PLAIN:
         return Plain(word=word) if not rest else Unclear(meant=word)
     near = difflib.get_close_matches(word, USAGE, n=1, cutoff=_NEAR)

@@ -137,4 +137,5 @@ class Completion:
             # Acknowledged all the same: repeating it for ever would change nothing.
             log.warning("report.not_taken", extra={"node": node, "execution_id": execution_id, "report": report})
         self.signals.heartbeat.wake()
+        self.signals.cards.wake()
         self.signals.turn.wake()

@@ -86,3 +86,14 @@ def _stop(tx: Tx, policy: Policy, decider: Decider, execution: Execution) -> str
 def _already(execution: Execution) -> str:
     by = f" by {execution.decided_by}" if execution.decided_by is not None else ""
     return f"{execution.id} is already settled{by}: {title(execution)}."
+
+
+def switch(tx: Tx, policy: Policy, decider: Decider, *, pause: bool, reason: str = "") -> str:
+    """`pause` and `resume`, for owners: a stored switch that the dispatch transaction reads."""
+    if not policy.is_owner(decider.person):
+        return "Only owners may pause and resume the gateway."
+    if pause:
+        tx.switches.pause(by=decider.person, reason=reason)
+        return "⏸ Paused: nothing is handed to a node until an owner writes: resume. Results are still told."
+    tx.switches.resume()
+    return "▶️ Resumed: approved commands are handed over again."

@@ -65,6 +65,7 @@ class Dispatch:
         finally:
             self.under_way.discard(execution.id)
         self.signals.heartbeat.wake()
+        self.signals.cards.wake()
 
     async def _offer_and_go(self, execution: Execution) -> None:
         if execution.command is None or execution.command_hash is None:

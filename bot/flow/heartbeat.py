@@ -108,6 +108,7 @@ class Heartbeat:
             await self.store.write(partial(_tell_begun, event=event, token=token))
         log.info("event.told", extra={"event_id": event.id, "parts": len(posts), "attempt": event.attempt})
         self.signals.early.wake()
+        self.signals.cards.wake()
 
     async def _send(self, channel: Channel, event: Event, token: ClaimToken, post: Post) -> Receipt | None:
         """One send. None where it did not surely arrive; then the event has been moved on."""
@@ -136,7 +137,7 @@ class Heartbeat:
         for card in lagging:
             if card.id not in self.editing:
                 self.editing.add(card.id)
-                self.tasks.start(self._edit(card), then=self.signals.heartbeat.wake)
+                self.tasks.start(self._edit(card), then=self.signals.cards.wake)
         return False
 
     async def _edit(self, card: Card) -> None:
@@ -189,6 +190,7 @@ class Heartbeat:
             unknown = found is NotPosted.UNKNOWN
             await self._retry(event, token, None, maybe_repeat=unknown or event.maybe_repeat)
         self.signals.early.wake()
+        self.signals.cards.wake()
 
     async def _retry(
         self,

@@ -21,8 +21,8 @@ from bot.domain.session import (
     SessionKey,
     key_for,
 )
-from bot.domain.words import Approve, Decision, Deny, parse_words
-from bot.flow.decision import Decider, decide
+from bot.domain.words import Approve, Deny, Pause, Resume, Stop, Urgent, parse_words
+from bot.flow.decision import Decider, decide, switch
 from bot.flow.signals import Signals
 from bot.ports import Store, Tx
 
@@ -51,7 +51,7 @@ class Intake:
 
         def record(tx: Tx) -> str | None:
             late = tx.now - message.sent_at > SEEN_LATE_S
-            settled = late or isinstance(words, Decision)
+            settled = late or isinstance(words, Urgent)
             session = self._session(message.peer, message.sender)
             decider = self._decider(message.peer, message.sender)
             new = _input(session, address, message.sender, message.delivery, message.text, decider)
@@ -61,11 +61,8 @@ class Intake:
             if late:
                 note = "I was not there when you wrote this, and saw it only now. Nothing was done; ask again."
                 _say(tx, session, address, message.sender, note, f"late:{input_id}")
-            elif isinstance(words, Decision):
-                action = _action_of(words)
-                reason = words.reason if isinstance(words, Deny) else ""
-                note = decide(tx, self.policy, decider, action, words.id, shown=None, reason=reason)
-                _say(tx, session, address, message.sender, note, f"decision:{input_id}")
+            elif isinstance(words, Urgent):
+                _say(tx, session, address, message.sender, self._act(tx, words, decider), f"decision:{input_id}")
             return None
 
         skipped = await self.store.write(record)
@@ -140,6 +137,20 @@ class Intake:
         tx.inputs.add(_input(session, address, press.sender, press.delivery, text, decider))
         return None
 
+    def _act(self, tx: Tx, words: Urgent, decider: Decider) -> str:
+        match words:
+            case Pause():
+                return switch(tx, self.policy, decider, pause=True, reason=words.reason)
+            case Resume():
+                return switch(tx, self.policy, decider, pause=False)
+            case Approve():
+                action, reason = Action.APPROVE, ""
+            case Deny():
+                action, reason = Action.DENY, words.reason
+            case Stop():
+                action, reason = Action.STOP, ""
+        return decide(tx, self.policy, decider, action, words.id, shown=None, reason=reason)
+
     def _session(self, peer: Peer, sender: Sender) -> SessionKey:
         return key_for(peer, person=self.policy.directory.identify(peer.channel, sender.native), scope=self.scope)
 
@@ -147,9 +158,8 @@ class Intake:
         return Decider(person=self.policy.directory.identify(peer.channel, sender.native), name=sender.name)
 
     def _look(self) -> None:
-        self.signals.turn.wake()
-        self.signals.dispatch.wake()
-        self.signals.heartbeat.wake()
+        for wake in (self.signals.turn, self.signals.dispatch, self.signals.heartbeat, self.signals.cards):
+            wake.wake()
 
 
 def _input(
@@ -167,12 +177,6 @@ def _input(
         person_name=sender.name,
         text=text,
     )
-
-
-def _action_of(words: Decision) -> Action:
-    if isinstance(words, Approve):
-        return Action.APPROVE
-    return Action.DENY if isinstance(words, Deny) else Action.STOP
 
 
 def _say(tx: Tx, session: SessionKey, address: ReturnAddress, sender: Sender, text: str, identity: str) -> None:

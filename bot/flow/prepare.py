@@ -52,7 +52,7 @@ class Preparation:
         for execution in due:
             if execution.id not in self.under_way and self.tasks.free > 0:
                 self.under_way.add(execution.id)
-                self.tasks.start(self._inspect(execution), then=self.signals.dispatch.wake)
+                self.tasks.start(self._inspect(execution), then=self.signals.prepare.wake)
         return False
 
     async def _inspect(self, execution: Execution) -> None:

@@ -40,8 +40,7 @@ class Sweep:
         await self.store.write(self._prune)
         if moved:
             log.info("sweep.moved", extra={"count": moved})
-            self.signals.heartbeat.wake()
-            self.signals.turn.wake()
+            self.signals.all()
         return False
 
     def _expire(self, tx: Tx) -> int:

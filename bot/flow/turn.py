@@ -84,7 +84,7 @@ class Turns:
             return
         connected = frozenset(self.hub.connected())
         await self.store.write(lambda tx: self._commit(tx, inputs, token, steps, connected))
-        self.signals.dispatch.wake()
+        self.signals.prepare.wake()
         self.signals.heartbeat.wake()
 
     async def _postpone(self, inputs: Sequence[Input], token: ClaimToken) -> None:
