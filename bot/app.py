@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.agent.commands import CommandsAgent
 from bot.domain.command import Limits
@@ -33,6 +33,8 @@ POLL_S = 1.0
 SWEEP_S = 5.0
 """Expiry is checked at every decision and hand-over as well; the sweep only tells it."""
 
+DEFAULT_AGENT = AgentName("main")
+
 
 class SystemClock:
     """The machine's clock."""
@@ -49,9 +51,9 @@ class CoreSettings:
     """What the flows need to know, in the domain's own types."""
 
     policy: Policy
-    agent: AgentName = AgentName("main")
+    agent: AgentName = DEFAULT_AGENT
     scope: DirectScope = DirectScope.PER_ACCOUNT_CHANNEL_PEER
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     lost_after_s: float = 600.0
     retention_s: float = 30 * 86_400.0
     cadence_every_s: float = 0.0

@@ -408,6 +408,10 @@ class Inputs(Protocol):
         """None if this delivery was taken before. Remembers the session and its newest return address."""
         ...
 
+    def newest_address(self, session: SessionKey) -> ReturnAddress | None:
+        """Where the newest message of this session came from: for schedules and hooks, once, when they enqueue."""
+        ...
+
     def claim(self, *, token: ClaimToken, lease_s: float, limit: int) -> Sequence[Input]:
         """All due inputs, at most `limit`, of one session that has no open claim; empty where there is none."""
         ...

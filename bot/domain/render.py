@@ -64,7 +64,7 @@ def title(execution: Execution) -> str:
 
 
 def ending_words(result: ExecutionResult) -> str:
-    """`✅ Finished, exit 0`, `❌ Failed, exit 3`, `❌ Killed by SIGKILL`, and so on: never a bare success by default."""
+    """How it ended, with exit status or signal: `❌ Failed, exit 3`. Never a bare success by default."""
     how = f"exit {result.exit_code}" if result.exit_code is not None else f"by {result.signal}"
     match result.ending:
         case Ending.EXITED:
