@@ -1,0 +1,105 @@
+"""The rows of posted cards, and how far each lags behind its execution. Deliberately absent: what a card shows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Row, and_, exists, or_, select, update
+
+from bot.domain.event import AddressId, Card
+from bot.domain.execution import ExecutionId
+from bot.domain.session import AccountName, ChannelName, MessageId, Peer, ReturnAddress
+from bot.store.addresses import COLUMNS
+from bot.store.rows import conversation_digest, peer_of_row
+from bot.store.schema import BLOCKS, CARD_OPEN, addresses, cards, digest, events, executions
+from bot.store.transaction import Connected, insert_or_ignore
+
+_CARDS = (
+    select(cards, executions.c.revision.label("wanted_revision"), *COLUMNS)
+    .join(executions, executions.c.id == cards.c.execution_id)
+    .join(addresses, addresses.c.id == cards.c.address_id)
+)
+
+
+class StoredCards(Connected):
+    def add(
+        self,
+        execution_id: ExecutionId,
+        address_id: AddressId,
+        address: ReturnAddress,
+        message_id: MessageId,
+        *,
+        shown_revision: int,
+    ) -> None:
+        self.connection.execute(
+            insert_or_ignore(self.connection, cards),
+            {
+                "execution_id": execution_id,
+                "address_id": address_id,
+                "anchor": address.message_id,
+                "message_id": message_id,
+                "message_digest": digest(message_id),
+                "shown_revision": shown_revision,
+                "not_before": self.now,
+                "attempt": 0,
+                "closed": 0,
+            },
+        )
+
+    def lagging(self, *, limit: int, channels: Collection[tuple[ChannelName, AccountName]]) -> list[Card]:
+        if not channels:
+            return []
+        owed = exists().where(events.c.address_id == cards.c.address_id, BLOCKS)
+        speaks = [and_(addresses.c.channel == channel, addresses.c.account == account) for channel, account in channels]
+        rows = self.connection.execute(
+            _CARDS.where(
+                CARD_OPEN,
+                cards.c.not_before <= self.now,
+                cards.c.shown_revision < executions.c.revision,
+                ~owed,
+                or_(*speaks),
+            )
+            .order_by(cards.c.not_before, cards.c.id)
+            .limit(limit)
+        ).all()
+        return [_card_of(row) for row in rows]
+
+    def shown(self, card: Card, *, revision: int, not_before: float, final: bool) -> None:
+        # The guard keeps two passes from undoing each other: whoever showed less is the one that is not written.
+        self.connection.execute(
+            update(cards)
+            .where(cards.c.id == card.id, CARD_OPEN, cards.c.shown_revision <= revision)
+            .values(shown_revision=revision, not_before=not_before, attempt=0, closed=int(final))
+        )
+
+    def postpone(self, card: Card, *, not_before: float, give_up: bool) -> None:
+        self.connection.execute(
+            update(cards)
+            .where(cards.c.id == card.id, CARD_OPEN)
+            .values(not_before=not_before, attempt=cards.c.attempt + 1, closed=int(give_up))
+        )
+
+    def at(self, peer: Peer, message_id: MessageId) -> Card | None:
+        found = _CARDS.where(
+            addresses.c.conversation_digest == conversation_digest(peer),
+            cards.c.message_digest == digest(message_id),
+        )
+        if peer.thread is not None:
+            found = found.where(addresses.c.thread == peer.thread)
+        rows = self.connection.execute(found.limit(2)).all()
+        # One message that carries two cards, or one id in two threads: what was meant is not known.
+        return _card_of(rows[0]) if len(rows) == 1 else None
+
+
+def _card_of(row: Row[Any]) -> Card:
+    return Card(
+        id=row.id,
+        execution_id=ExecutionId(row.execution_id),
+        address_id=AddressId(row.address_id),
+        address=ReturnAddress(peer=peer_of_row(row), message_id=None if row.anchor is None else MessageId(row.anchor)),
+        message_id=MessageId(row.message_id),
+        wanted_revision=row.wanted_revision,
+        shown_revision=row.shown_revision,
+        attempt=row.attempt,
+    )

@@ -1,0 +1,261 @@
+"""The rows of what is owed to people, their claims and receipts. Deliberately absent: when a send is repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Select, and_, case, delete, exists, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from bot.domain.event import (
+    BLOCKING,
+    ClaimToken,
+    Event,
+    EventId,
+    EventState,
+    EventTrigger,
+    NewEvent,
+    Say,
+    next_event_state,
+    payload_to_json,
+)
+from bot.domain.execution import ExecutionId
+from bot.domain.message import Nonce, Receipt
+from bot.domain.session import AccountName, ChannelName, MessageId
+from bot.store.addresses import COLUMNS, draw_sequence
+from bot.store.rows import dumps, event_of
+from bot.store.schema import BLOCKS, addresses, digest, events, receipts, spent_identities
+from bot.store.transaction import Connected, insert_or_ignore
+
+_EVENTS = select(events, *COLUMNS).join(addresses, addresses.c.id == events.c.address_id)
+_HELD_CLAIMS = (EventState.CLAIMED, EventState.SENDING)
+"""States in which whoever claimed an event goes on with it."""
+_NO_CLAIM: dict[str, object] = {"claim_token": None, "lease_until": None}
+
+_other = events.alias("other")
+_BEHIND = exists().where(
+    _other.c.address_id == events.c.address_id,
+    # The same words as BLOCKS, for the same reason.
+    _other.c.blocks == BLOCKS.right,
+    _other.c.sequence < events.c.sequence,
+)
+_ADDRESS_CLAIMED = exists().where(
+    _other.c.address_id == events.c.address_id, _other.c.id != events.c.id, _other.c.claim_token.is_not(None)
+)
+
+
+def _state_columns(state: EventState) -> dict[str, object]:
+    return {"state": state.value, "blocks": int(state in BLOCKING)}
+
+
+class StoredEvents(Connected):
+    def add(self, event: NewEvent) -> bool:
+        identity = digest(event.identity)
+        spent = select(spent_identities.c.identity_digest).where(spent_identities.c.identity_digest == identity)
+        if self.connection.execute(spent).first() is not None:
+            return False
+        address_id, sequence = draw_sequence(self.connection, event.address.peer)
+        now = self.now
+        written = self.connection.execute(
+            insert_or_ignore(self.connection, events).returning(events.c.id),
+            {
+                "identity": event.identity,
+                "identity_digest": identity,
+                "session": event.session,
+                "address_id": address_id,
+                "anchor": event.address.message_id,
+                "sequence": sequence,
+                "execution_id": None if isinstance(event.payload, Say) else event.payload.execution_id,
+                "payload": dumps(payload_to_json(event.payload)),
+                "mention": event.mention,
+                **_state_columns(EventState.DUE),
+                "attempt": 0,
+                "not_before": now,
+                "maybe_repeat": 0,
+                "created_at": now,
+                "part": 0,
+            },
+        )
+        return written.first() is not None
+
+    def get(self, event_id: EventId) -> Event | None:
+        row = self.connection.execute(_EVENTS.where(events.c.id == event_id)).first()
+        return None if row is None else event_of(row)
+
+    def claim(
+        self,
+        *,
+        token: ClaimToken,
+        lease_s: float,
+        limit: int,
+        channels: Collection[tuple[ChannelName, AccountName]],
+        states: Collection[EventState],
+    ) -> Sequence[Event]:
+        if not channels or not states:
+            return []
+        now = self.now
+        free = [
+            event_of(row)
+            for row in self.connection.execute(
+                _EVENTS.where(
+                    BLOCKS,
+                    events.c.state.in_([state.value for state in states]),
+                    events.c.not_before <= now,
+                    # Asking the network again is harmless, so a lapsed question needs no sweep.
+                    or_(
+                        events.c.claim_token.is_(None),
+                        and_(events.c.state == EventState.RECONCILING.value, events.c.lease_until <= now),
+                    ),
+                    ~_BEHIND,
+                    ~_ADDRESS_CLAIMED,
+                    or_(*(_speaks(channel, account) for channel, account in channels)),
+                )
+                .order_by(events.c.not_before, events.c.id)
+                .limit(limit)
+                .with_for_update(of=events, skip_locked=True)
+            ).all()
+        ]
+        claimed = [
+            replace(event, state=next_event_state(event.state, EventTrigger.CLAIM))
+            if event.state is EventState.DUE
+            else event
+            for event in free
+        ]
+        for state in {event.state for event in claimed}:
+            self.connection.execute(
+                update(events)
+                .where(events.c.id.in_([event.id for event in claimed if event.state is state]))
+                .values(**_state_columns(state), claim_token=token, lease_until=now + lease_s)
+            )
+        return claimed
+
+    def begin_send(self, event: Event, *, token: ClaimToken, nonce: Nonce, part: int, lease_s: float) -> Event | None:
+        sending = next_event_state(EventState.CLAIMED, EventTrigger.SEND)
+        first = events.c.state == EventState.CLAIMED.value
+        attempt = self.connection.execute(
+            update(events)
+            .where(
+                events.c.id == event.id,
+                events.c.claim_token == token,
+                events.c.state.in_((EventState.CLAIMED.value, sending.value)),
+            )
+            .values(
+                **_state_columns(sending),
+                attempt=events.c.attempt + case((first, 1), else_=0),
+                nonce=nonce,
+                part=part,
+                lease_until=self.now + lease_s,
+            )
+            .returning(events.c.attempt)
+        ).scalar()
+        if attempt is None:
+            return None
+        return replace(event, state=sending, attempt=attempt, nonce=nonce, part=part)
+
+    def receipt(self, event: Event, *, token: ClaimToken, part: int, nonce: Nonce, receipt: Receipt) -> bool:
+        mine = select(events.c.id).where(events.c.id == event.id, events.c.claim_token == token).with_for_update()
+        if self.connection.execute(mine).first() is None:
+            return False
+        self.connection.execute(
+            insert_or_ignore(self.connection, receipts),
+            {
+                "event_id": event.id,
+                "part": part,
+                "nonce": nonce,
+                "message_id": receipt.message_id,
+                "message_digest": digest(receipt.message_id),
+                "confirmed": int(receipt.confirmed),
+                "at": self.now,
+            },
+        )
+        return True
+
+    def receipts(self, event_id: EventId) -> Sequence[tuple[int, Nonce, MessageId]]:
+        rows = self.connection.execute(
+            select(receipts).where(receipts.c.event_id == event_id).order_by(receipts.c.part)
+        ).all()
+        return [(row.part, Nonce(row.nonce), MessageId(row.message_id)) for row in rows]
+
+    def move(
+        self,
+        event: Event,
+        trigger: EventTrigger,
+        *,
+        token: ClaimToken | None,
+        not_before: float | None = None,
+        maybe_repeat: bool | None = None,
+        trouble: str | None = None,
+    ) -> bool:
+        state = next_event_state(event.state, trigger)
+        changes = _state_columns(state)
+        if state not in _HELD_CLAIMS:
+            changes |= _NO_CLAIM
+        if state is EventState.TOLD:
+            changes["told_at"] = self.now
+        if trigger is EventTrigger.RETELL:
+            # An operator's word begins the count anew: what was spent is why it is dead.
+            changes |= {"attempt": 0, "not_before": self.now}
+        if not_before is not None:
+            changes["not_before"] = not_before
+        if maybe_repeat is not None:
+            changes["maybe_repeat"] = int(maybe_repeat)
+        if trouble is not None:
+            changes["trouble"] = trouble
+        guard = [events.c.id == event.id, events.c.state == event.state.value]
+        if token is not None:
+            guard.append(events.c.claim_token == token)
+        return bool(self.connection.execute(update(events).where(*guard).values(**changes)).rowcount)
+
+    def renew(self, event: Event, *, token: ClaimToken, lease_s: float) -> bool:
+        renewed = self.connection.execute(
+            update(events)
+            .where(events.c.id == event.id, events.c.claim_token == token)
+            .values(lease_until=self.now + lease_s)
+        )
+        return bool(renewed.rowcount)
+
+    def lapsed(self, *, limit: int = 100) -> Sequence[Event]:
+        return self._all(
+            _EVENTS.where(BLOCKS, events.c.claim_token.is_not(None), events.c.lease_until <= self.now)
+            .order_by(events.c.lease_until, events.c.id)
+            .limit(limit)
+        )
+
+    def take_over(self) -> int:
+        taken = self.connection.execute(
+            update(events)
+            .where(events.c.claim_token.is_not(None), events.c.lease_until > self.now)
+            .values(lease_until=self.now)
+        )
+        return int(taken.rowcount)
+
+    def listing(self, *, states: Collection[EventState], limit: int = 100) -> Sequence[Event]:
+        wanted = events.c.state.in_([state.value for state in states])
+        return self._all(_EVENTS.where(wanted).order_by(events.c.id).limit(limit))
+
+    def of_execution(self, execution_id: ExecutionId) -> Sequence[Event]:
+        return self._all(_EVENTS.where(events.c.execution_id == execution_id).order_by(events.c.id))
+
+    def prune(self, *, told_before: float, limit: int = 500) -> int:
+        gone = self.connection.execute(
+            select(events.c.id, events.c.identity_digest)
+            .where(events.c.state == EventState.TOLD.value, events.c.told_at < told_before)
+            .order_by(events.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        ).all()
+        if not gone:
+            return 0
+        spent = [{"identity_digest": row.identity_digest} for row in gone]
+        self.connection.execute(insert_or_ignore(self.connection, spent_identities), spent)
+        self.connection.execute(delete(events).where(events.c.id.in_([row.id for row in gone])))
+        return len(gone)
+
+    def _all(self, query: Select[Any]) -> list[Event]:
+        return [event_of(row) for row in self.connection.execute(query).all()]
+
+
+def _speaks(channel: ChannelName, account: AccountName) -> ColumnElement[bool]:
+    return and_(addresses.c.channel == channel, addresses.c.account == account)

@@ -1,0 +1,191 @@
+"""The rows of executions, their steps, votes and tombstones. Deliberately absent: who may move what, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Select, delete, exists, func, insert, literal, select, update
+
+from bot.domain.command import NodeFingerprint
+from bot.domain.event import EventState, InputState
+from bot.domain.execution import (
+    FINAL,
+    HANDED_OVER,
+    WAITING,
+    Execution,
+    ExecutionId,
+    ExecutionState,
+    Step,
+    Trigger,
+    next_state,
+)
+from bot.domain.session import PersonId, SessionKey
+from bot.errors import StaleRow
+from bot.store.rows import execution_of, execution_values
+from bot.store.schema import digest, events, executions, inputs, spent_identities, steps, tombstones, votes
+from bot.store.transaction import Connected, insert_or_ignore
+
+
+class StoredExecutions(Connected):
+    def insert(self, execution: Execution) -> bool:
+        gone = select(literal(1)).where(tombstones.c.id == execution.id)
+        if self.connection.execute(gone).first() is not None:
+            return False
+        written = self.connection.execute(
+            insert_or_ignore(self.connection, executions).returning(executions.c.id),
+            {
+                "id": execution.id,
+                "state": execution.state.value,
+                "revision": execution.revision,
+                **execution_values(execution),
+            },
+        )
+        return written.first() is not None
+
+    def get(self, execution_id: ExecutionId) -> Execution | None:
+        return self._one(select(executions).where(executions.c.id == execution_id))
+
+    def lock(self, execution_id: ExecutionId) -> Execution | None:
+        # SQLite drops the clause: there a write transaction is alone anyway.
+        return self._one(select(executions).where(executions.c.id == execution_id).with_for_update())
+
+    def move(
+        self, execution: Execution, trigger: Trigger, *, by: str | None = None, detail: str | None = None
+    ) -> Execution:
+        state = next_state(execution.state, trigger)
+        revision = self._write(execution, state)
+        self.step(execution.id, trigger.value, by=by, detail=detail)
+        return replace(execution, state=state, revision=revision)
+
+    def amend(self, execution: Execution) -> None:
+        self._write(execution, execution.state)
+
+    def _write(self, execution: Execution, state: ExecutionState) -> int:
+        written = self.connection.execute(
+            update(executions)
+            .where(executions.c.id == execution.id, executions.c.state == execution.state.value)
+            .values(state=state.value, revision=executions.c.revision + 1, **execution_values(execution))
+            .returning(executions.c.revision)
+        ).scalar()
+        if written is None:
+            raise StaleRow(f"execution {execution.id} is no longer {execution.state.value}")
+        return int(written)
+
+    def step(self, execution_id: ExecutionId, what: str, *, by: str | None = None, detail: str | None = None) -> None:
+        self.connection.execute(
+            insert(steps),
+            {"execution_id": execution_id, "at": self.now, "what": what, "by_whom": by, "detail": detail},
+        )
+
+    def steps(self, execution_id: ExecutionId) -> Sequence[Step]:
+        rows = self.connection.execute(
+            select(steps).where(steps.c.execution_id == execution_id).order_by(steps.c.id)
+        ).all()
+        return [Step(at=row.at, what=row.what, by=row.by_whom, detail=row.detail) for row in rows]
+
+    def vote(self, execution_id: ExecutionId, person: PersonId, *, approves: bool, reason: str) -> bool:
+        written = self.connection.execute(
+            insert_or_ignore(self.connection, votes).returning(votes.c.execution_id),
+            {
+                "execution_id": execution_id,
+                "person_digest": digest(person),
+                "person": person,
+                "approves": int(approves),
+                "reason": reason,
+                "at": self.now,
+            },
+        )
+        return written.first() is not None
+
+    def approvers(self, execution_id: ExecutionId) -> Sequence[PersonId]:
+        rows = self.connection.execute(
+            select(votes.c.person)
+            .where(votes.c.execution_id == execution_id, votes.c.approves == 1)
+            .order_by(votes.c.at, votes.c.person)
+        )
+        return [PersonId(person) for person in rows.scalars()]
+
+    def in_states(
+        self,
+        states: Collection[ExecutionState],
+        *,
+        nodes: Collection[NodeFingerprint] | None = None,
+        session: SessionKey | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> Sequence[Execution]:
+        query = select(executions).where(executions.c.state.in_([state.value for state in states]))
+        if nodes is not None:
+            query = query.where(executions.c.node.in_(list(nodes)))
+        if session is not None:
+            query = query.where(executions.c.session_digest == digest(session))
+        if newest_first:
+            query = query.order_by(executions.c.created_at.desc(), executions.c.id.desc())
+        else:
+            query = query.order_by(executions.c.created_at, executions.c.id)
+        return self._all(query.limit(limit))
+
+    def expired(self, *, limit: int = 100) -> Sequence[Execution]:
+        return self._all(
+            select(executions)
+            .where(
+                executions.c.state.in_([state.value for state in WAITING]),
+                executions.c.expires_at <= self.now,
+            )
+            .order_by(executions.c.expires_at, executions.c.id)
+            .limit(limit)
+        )
+
+    def stop_wanted(self, nodes: Collection[NodeFingerprint], *, limit: int = 100) -> Sequence[Execution]:
+        return self._all(
+            select(executions)
+            .where(
+                executions.c.state.in_([state.value for state in HANDED_OVER]),
+                executions.c.stop_wanted_by.is_not(None),
+                executions.c.node.in_(list(nodes)),
+            )
+            .order_by(executions.c.created_at, executions.c.id)
+            .limit(limit)
+        )
+
+    def prune(self, *, ended_before: float, limit: int = 500) -> int:
+        owed = exists().where(events.c.execution_id == executions.c.id, events.c.state != EventState.TOLD.value)
+        unanswered = exists().where(
+            inputs.c.execution_id == executions.c.id, inputs.c.state != InputState.ANSWERED.value
+        )
+        gone = self.connection.execute(
+            select(executions.c.id, executions.c.origin, executions.c.state, executions.c.ended_at)
+            .where(
+                executions.c.state.in_([state.value for state in FINAL]),
+                func.coalesce(executions.c.ended_at, executions.c.created_at) < ended_before,
+                ~owed,
+                ~unanswered,
+            )
+            .order_by(executions.c.ended_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        ).all()
+        if not gone:
+            return 0
+        ids = [row.id for row in gone]
+        self.connection.execute(
+            insert_or_ignore(self.connection, tombstones),
+            [{"id": row.id, "origin": row.origin, "state": row.state, "ended_at": row.ended_at} for row in gone],
+        )
+        theirs = events.c.execution_id.in_(ids)
+        self.connection.execute(
+            insert_or_ignore(self.connection, spent_identities).from_select(
+                ["identity_digest"], select(events.c.identity_digest).where(theirs)
+            )
+        )
+        self.connection.execute(delete(events).where(theirs))
+        self.connection.execute(delete(executions).where(executions.c.id.in_(ids)))
+        return len(ids)
+
+    def _one(self, query: Select[tuple[object, ...]]) -> Execution | None:
+        row = self.connection.execute(query).first()
+        return None if row is None else execution_of(row)
+
+    def _all(self, query: Select[tuple[object, ...]]) -> list[Execution]:
+        return [execution_of(row) for row in self.connection.execute(query).all()]

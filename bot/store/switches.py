@@ -1,0 +1,45 @@
+"""The rows that transactions read before they act: paused or not, and when a session's cadence last came."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, select
+
+from bot.domain.session import SessionKey
+from bot.ports import Paused
+from bot.store.schema import digest, sessions, switches
+from bot.store.transaction import Connected, insert_or_update
+
+PAUSED = "paused"
+
+
+class StoredSwitches(Connected):
+    def paused(self) -> Paused | None:
+        row = self.connection.execute(select(switches).where(switches.c.name == PAUSED)).first()
+        return None if row is None else Paused(by=row.by_whom, reason=row.reason, since=row.since)
+
+    def pause(self, *, by: str, reason: str) -> None:
+        # Paused twice is paused since the first time, for the newest reason.
+        newest: dict[str, object] = {"by_whom": by, "reason": reason}
+        self.connection.execute(
+            insert_or_update(self.connection, switches, "name", {"name": PAUSED, "since": self.now, **newest}, newest)
+        )
+
+    def resume(self) -> None:
+        self.connection.execute(delete(switches).where(switches.c.name == PAUSED))
+
+    def last_cadence_at(self, session: SessionKey) -> float | None:
+        return self.connection.execute(
+            select(sessions.c.last_cadence_at).where(sessions.c.digest == digest(session))
+        ).scalar()
+
+    def mark_cadence(self, session: SessionKey) -> None:
+        now = self.now
+        self.connection.execute(
+            insert_or_update(
+                self.connection,
+                sessions,
+                "digest",
+                {"digest": digest(session), "session": session, "last_cadence_at": now},
+                {"last_cadence_at": now},
+            )
+        )

@@ -1,0 +1,41 @@
+"""The `Tx` of the ports: every group of rows over one connection, all at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from bot.store.cards import StoredCards
+from bot.store.chat_rows import StoredChat
+from bot.store.events import StoredEvents
+from bot.store.executions import StoredExecutions
+from bot.store.inputs import StoredInputs
+from bot.store.nodes import StoredNodes
+from bot.store.switches import StoredSwitches
+
+
+class OpenTx:
+    """One open transaction. `clock` is asked once, when somebody first wants to know what time it is."""
+
+    __slots__ = ("_clock", "_now", "cards", "chat", "events", "executions", "inputs", "nodes", "switches")
+
+    def __init__(self, connection: Connection, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._now: float | None = None
+        self.executions = StoredExecutions(connection, self._moment)
+        self.events = StoredEvents(connection, self._moment)
+        self.inputs = StoredInputs(connection, self._moment)
+        self.cards = StoredCards(connection, self._moment)
+        self.nodes = StoredNodes(connection, self._moment)
+        self.switches = StoredSwitches(connection, self._moment)
+        self.chat = StoredChat(connection, self._moment)
+
+    @property
+    def now(self) -> float:
+        return self._moment()
+
+    def _moment(self) -> float:
+        if self._now is None:
+            self._now = self._clock()
+        return self._now
