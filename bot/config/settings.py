@@ -1,0 +1,311 @@
+"""Every key of config.toml, with its unit, its bounds and its default. The example and the schema come from here.
+
+Deliberately absent: how the file and the environment are read (see `reading`), and what is made of it (see `app`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bot.config.values import (
+    Hours,
+    Length,
+    check_person_id,
+    check_person_name,
+    check_place,
+    check_time_zone,
+)
+from bot.domain.command import Limits
+from bot.domain.policy import DEFAULT_EXPIRY_S, Verdict
+from bot.domain.session import DirectScope
+
+_LIMITS = Limits()
+
+ENV_PREFIX = "HOMING_"
+ENV_DELIMITER = "__"
+
+
+def _as_list(value: object) -> object:
+    """One text stands for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def _some(listed: tuple[str, ...]) -> tuple[str, ...]:
+    if not listed:
+        raise ValueError("is empty; name at least one, or remove the entry")
+    return listed
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+Places = Annotated[tuple[Annotated[str, AfterValidator(check_place)], ...], BeforeValidator(_as_list)]
+PersonIds = Annotated[
+    tuple[Annotated[str, AfterValidator(check_person_id)], ...], BeforeValidator(_as_list), AfterValidator(_some)
+]
+PersonName = Annotated[str, AfterValidator(check_person_name)]
+TimeZone = Annotated[str, AfterValidator(check_time_zone)]
+Word = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""A name that is typed in chats and stands in keys: letters, digits, dot, dash, underscore."""
+
+
+class Section(BaseModel):
+    """One table of the file: frozen, and no key that is not named here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+
+
+class GatewaySection(Section):
+    """Where the gateway keeps its files and where it listens. The page and the nodes (at /node) share one port."""
+
+    data_dir: Path = Field(
+        default=Path("data"),
+        description="Folder of everything that the gateway keeps. A relative one is beside this file.",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address to listen at. Anything but loopback wants a public_url with https in front of it.",
+    )
+    port: int = Field(
+        default=8470, ge=0, le=65_535, description="TCP port of the page and of the nodes; 0 takes a free one."
+    )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+/?$",
+        examples=["https://homing.example.org"],
+        description="How people and nodes reach it, where that is not http://host:port: scheme and host, no path.",
+    )
+
+
+class StoreSection(Section):
+    """The database. Left out: a SQLite file in data_dir."""
+
+    url: SecretStr | None = Field(
+        default=None,
+        examples=["postgresql://homing:${HOMING_DB_PASSWORD}@db.example.org/homing"],
+        description="sqlite:///path or postgresql://user:password@host/name. It is never shown.",
+    )
+    url_file: Path | None = Field(
+        default=None,
+        examples=["/run/secrets/homing-store-url"],
+        description="A file that holds the url, instead of url.",
+    )
+
+
+class DisplaySection(Section):
+    """How things are shown to people."""
+
+    time_zone: TimeZone = Field(
+        default="UTC",
+        description="Zone of shown times, such as Europe/Berlin, where a network has no local-time markup of its own.",
+    )
+
+
+class AgentSection(Section):
+    """Who answers in the chats."""
+
+    name: Word = Field(default="main", description="The agent's name in session keys: agent:<name>:…")
+
+
+class SessionSection(Section):
+    """What belongs to one conversation."""
+
+    dm_scope: DirectScope = Field(
+        default=DirectScope.PER_ACCOUNT_CHANNEL_PEER,
+        description="How direct conversations are told apart: main, per-peer (one a person, over all networks), "
+        "per-channel-peer, per-account-channel-peer. Rooms and threads are always conversations of their own.",
+    )
+
+
+class HeartbeatSection(Section):
+    """The agent's own cadence. It never holds a result back: what is owed is told at any hour."""
+
+    every_s: Length = Field(
+        default=0.0,
+        ge=0,
+        le=86_400 * 30,
+        description='Seconds (or "30m") between two looks of the agent; 0 turns it off.',
+    )
+    active_hours: Hours | None = Field(
+        default=None,
+        examples=["08:00-22:00"],
+        description="Hours of the day, in [display] time_zone, in which the cadence runs. Left out: always.",
+    )
+
+
+class ExecutionSection(Section):
+    """Limits of what is run, and how long things wait."""
+
+    timeout_s: Length = Field(
+        default=_LIMITS.timeout_s,
+        gt=0,
+        le=86_400 * 7,
+        description='Seconds (or "1h") that a command may run; then its whole process tree is ended.',
+    )
+    output_bytes: int = Field(
+        default=_LIMITS.output_bytes,
+        ge=1_024,
+        le=16 * 1_048_576,
+        description="Bytes of output that are kept, head and tail together; what is cut is said.",
+    )
+    approval_expires_after_s: Length = Field(
+        default=DEFAULT_EXPIRY_S,
+        ge=10,
+        le=86_400 * 7,
+        description='Seconds (or "30m") that an approval waits for people, where its rule does not say. '
+        "Then nothing runs.",
+    )
+    lost_after_s: Length = Field(
+        default=600.0,
+        ge=30,
+        le=86_400,
+        description='Seconds (or "10m") that a node may be silent about a command before its people are told that '
+        "nobody knows. A late report is still told.",
+    )
+    retention_days: float = Field(
+        default=30.0, ge=1, le=3_650, description="Days that ended executions and told messages are kept."
+    )
+
+
+class LocalNodeSection(Section):
+    """A node on this machine, started with the gateway. It runs commands as the gateway's own user: for trying out."""
+
+    enabled: bool = Field(default=True, description="Whether the gateway starts it.")
+    name: Word = Field(default="local", description="What people call it: run on <name>: …")
+    work_dir: Path | None = Field(
+        default=None,
+        examples=["/srv/homing/work"],
+        description="Folder in which its commands start. Left out: work in data_dir.",
+    )
+
+
+class WebSection(Section):
+    """The web chat. It always demands a sign-in, on loopback too."""
+
+    enabled: bool = Field(default=True, description="Whether the web chat is served.")
+    rooms: tuple[Word, ...] = Field(default=("general", "ops"), description="Rooms that exist from the start.")
+
+
+class PersonSection(Section):
+    """One human, and their ids on the channels. Everybody else is known by channel:id alone."""
+
+    name: PersonName = Field(description="The person's name in lists of this file, and in what is shown.")
+    ids: PersonIds = Field(description="The person's ids as the channels authenticate them, such as web:owner.")
+    roles: Texts = Field(default=(), description="Roles, used in lists of this file with an @ in front.")
+
+
+class RuleSection(Section):
+    """One rule. The first whose conditions all hold decides; where none holds, the owners are asked."""
+
+    name: str = Field(min_length=1, max_length=120, description="Shown on cards and in `homing why`; unique.")
+    where: Places = Field(
+        default=(),
+        description='Places: "*", a channel ("web"), or one conversation ("web:channel:ops"). Left out: everywhere.',
+    )
+    who: Texts = Field(default=(), description='Who asks: names, @roles, ids, or "*". Left out: anybody.')
+    node: Texts = Field(default=(), description='Names of nodes, or "*". Left out: any node.')
+    action: Verdict = Field(description="allow (runs unasked), ask (people decide) or deny.")
+    deciders: Texts | None = Field(
+        default=None,
+        description="Who decides where the action is ask: names, @roles or ids. Left out: the owners. []: nobody.",
+    )
+    expires_after: Length | None = Field(
+        default=None,
+        ge=10,
+        le=86_400 * 7,
+        description='How long it waits for people, such as "30m". Left out: as [execution].',
+    )
+
+
+class Settings(BaseSettings):
+    """All of config.toml. Made by `load_settings` only, which adds the environment and names every fault."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+
+    owners: Texts = Field(
+        default=(),
+        examples=[["owner"]],
+        description="Who may decide where no rule names deciders, and may pause and stop: names, @roles or ids.",
+    )
+    gateway: GatewaySection = GatewaySection()
+    store: StoreSection = StoreSection()
+    display: DisplaySection = DisplaySection()
+    agent: AgentSection = AgentSection()
+    session: SessionSection = SessionSection()
+    heartbeat: HeartbeatSection = HeartbeatSection()
+    execution: ExecutionSection = ExecutionSection()
+    local_node: LocalNodeSection = LocalNodeSection()
+    web: WebSection = WebSection()
+    people: tuple[PersonSection, ...] = Field(
+        default=(),
+        examples=[{"name": "owner", "ids": ["web:owner"], "roles": ["sre"]}],
+    )
+    rule: tuple[RuleSection, ...] = Field(
+        default=(),
+        examples=[
+            {
+                "name": "nothing runs in the lobby",
+                "where": ["web:channel:lobby"],
+                "action": "deny",
+            },
+            {
+                "name": "operators decide",
+                "who": ["*"],
+                "node": ["*"],
+                "action": "ask",
+                "deciders": ["@sre"],
+                "expires_after": "30m",
+            },
+        ],
+    )
+
+    @field_validator("owners", mode="after")
+    @classmethod
+    def _no_star(cls, owners: tuple[str, ...]) -> tuple[str, ...]:
+        if "*" in owners:
+            raise ValueError('may not hold "*": name the people')
+        return owners
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 -- the signature is the library's, here and below
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load_settings` hands over: it reads the environment itself, so that a test can hold it."""
+        return (init_settings,)
+
+    @property
+    def store_url(self) -> str:
+        """What opens the store; it may hold a password."""
+        if self.store.url is not None:
+            return self.store.url.get_secret_value()
+        return f"sqlite:///{self.gateway.data_dir / 'homing.db'}"
+
+    @property
+    def url(self) -> str:
+        """Where people reach the page, without a slash at the end."""
+        if self.gateway.public_url is not None:
+            return self.gateway.public_url.rstrip("/")
+        host = f"[{self.gateway.host}]" if ":" in self.gateway.host else self.gateway.host
+        return f"http://{host}:{self.gateway.port}"
+
+    @property
+    def work_dir(self) -> Path:
+        """Where the local node's commands start."""
+        return self.local_node.work_dir or self.gateway.data_dir / "work"
+
+    def secrets(self) -> tuple[str, ...]:
+        """Values that may stand in no log line and no message."""
+        if self.store.url is None:
+            return ()
+        url = self.store.url.get_secret_value()
+        _, at, _ = url.rpartition("@")
+        password = url.rpartition("@")[0].rpartition(":")[2] if at else ""
+        return tuple(secret for secret in (url, password) if secret)

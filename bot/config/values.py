@@ -1,0 +1,139 @@
+"""Lengths of time, hours of the day, ids and places as people write them in a config; each fault names its remedy.
+
+Deliberately absent: which key holds what. No message here shows the value: it may have come from a secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import zoneinfo
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import time
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
+
+from bot.domain.policy import ANYONE, parse_place
+from bot.errors import MalformedKey
+
+CHANNELS = ("web", "discord", "slack", "whatsapp")
+"""The chat networks that a config can name."""
+
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
+_LENGTH = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|min|m|h|d)\s*)+")
+_PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h|d)")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant; None where nothing is near."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean port?`, or what there is."""
+    names = sorted(known)
+    near = nearest(word, names)
+    if near is not None:
+        return f"did you mean {near}?"
+    return f"known here: {', '.join(names)}" if names else "nothing is known here"
+
+
+def parse_length_s(value: object) -> object:
+    """`"30m"`, `"1h 30m"` or a number of seconds -> seconds. Other types are left to the model to refuse."""
+    if isinstance(value, bool):
+        raise ValueError('is not a length of time; write seconds (90) or a text such as "30m"')  # noqa: TRY004 -- the model reads ValueError only
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    if not _LENGTH.fullmatch(text):
+        raise ValueError('is not a length of time; write seconds (90) or a text such as "30m", "1h 30m" or "2d"')
+    return sum(float(number) * _UNIT_S[unit] for number, unit in _PIECE.findall(text))
+
+
+Length = Annotated[
+    float,
+    BeforeValidator(parse_length_s),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": _LENGTH.pattern}]}),
+]
+"""A length of time in seconds; a text with units is taken as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """From `start` until before `end`, of every day; over midnight where `end` is the earlier one."""
+
+    start: time
+    end: time
+
+    @classmethod
+    def parse(cls, value: object) -> Hours:
+        """`08:00-22:00`. Raises `ValueError`."""
+        if isinstance(value, Hours):
+            return value
+        found = (
+            re.fullmatch(r"(\d{1,2}):(\d\d)\s*-\s*(\d{1,2}):(\d\d)", value.strip()) if isinstance(value, str) else None
+        )
+        if found is None:
+            raise ValueError('are not hours of the day; write "08:00-22:00"')
+        first, second, third, fourth = (int(number) for number in found.groups())
+        if first > 23 or third > 23 or second > 59 or fourth > 59:
+            raise ValueError('name an hour that no day has; write "08:00-22:00", from 00:00 to 23:59')
+        if (first, second) == (third, fourth):
+            raise ValueError("begin and end at the same time; leave the key out for the whole day")
+        return cls(time(first, second), time(third, fourth))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(cls.parse)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^\d{1,2}:\d\d\s*-\s*\d{1,2}:\d\d$"}
+
+
+def check_time_zone(name: str) -> str:
+    """A zone of the IANA database. Raises `ValueError` with the nearest one."""
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        near = nearest(name, zoneinfo.available_timezones())
+        remedy = f"did you mean {near}?" if near else 'write one such as "Europe/Berlin" or "UTC"'
+        raise ValueError(f"is no time zone that is known here; {remedy}") from None
+    return name
+
+
+def check_place(text: str) -> str:
+    """`*`, a channel, or one conversation of it. Raises `ValueError`."""
+    if text.startswith("agent:"):
+        raise ValueError('begins with "agent:"; write the part behind the agent\'s name, such as "web:channel:ops"')
+    try:
+        parse_place(text)
+    except MalformedKey:
+        raise ValueError('is no place; write "*", "web", or one conversation such as "web:channel:ops"') from None
+    channel = text.split(":", 1)[0]
+    if channel != ANYONE and channel not in CHANNELS:
+        raise ValueError(f"names no channel; {did_you_mean(channel, CHANNELS)}")
+    return text
+
+
+def check_person_id(text: str) -> str:
+    """`web:owner`, `discord:1234`: a channel and the person's own id there. Raises `ValueError`."""
+    channel, colon, native = text.partition(":")
+    if not colon or not native:
+        raise ValueError('is no id of a person; write the channel and the id there, such as "web:owner"')
+    if channel not in CHANNELS:
+        raise ValueError(f"names no channel; {did_you_mean(channel, CHANNELS)}")
+    return text
+
+
+def check_person_name(text: str) -> str:
+    """A name can be told from an id, a role and the star. Raises `ValueError`."""
+    if not text.strip() or ":" in text or text.startswith("@") or text == ANYONE:
+        raise ValueError("is no name of a person; it is not empty, holds no ':' and does not begin with '@' or '*'")
+    return text
