@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from bot.errors import HomingError, StoreError
 from bot.store.schema import REVISIONS
@@ -19,8 +19,11 @@ _SQLITE_REMEDIES = (
 """The words of sqlite3's errors that an operator can act on: https://sqlite.org/rescode.html"""
 
 
-def as_store_error(fault: DBAPIError, where: str, *, reading: bool = False) -> HomingError | None:
+def as_store_error(fault: StatementError, where: str, *, reading: bool = False) -> HomingError | None:
     """The error to raise in its place; None where the fault says nothing to an operator."""
+    if isinstance(fault.orig, HomingError):
+        # Ours, raised for a value on its way into a statement; the library wrapped it.
+        return fault.orig
     said = str(fault.orig).strip().splitlines()[0] if str(fault.orig).strip() else type(fault.orig).__name__
     if reading and ("readonly database" in said or "read-only transaction" in said):
         return StoreError("a read may not write; this is a fault in the program, nothing was changed")
@@ -28,7 +31,7 @@ def as_store_error(fault: DBAPIError, where: str, *, reading: bool = False) -> H
     for words, remedy in _SQLITE_REMEDIES:
         if words in lowered:
             return StoreError(f"{where}: {remedy} ({said})")
-    if fault.connection_invalidated:
+    if isinstance(fault, DBAPIError) and fault.connection_invalidated:
         return StoreError(f"{where}: the connection broke; it is opened anew when it is needed again ({said})")
     return None
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine.default import DefaultExecutionContext
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from bot.errors import StoreError
 from bot.ports import Clock
@@ -140,7 +140,7 @@ class PostgresStore:
                     connection.info["wrote"] = False
                     value = fn(self._open(connection))
                     return value, bool(connection.info["wrote"])
-            except DBAPIError as fault:
+            except StatementError as fault:
                 if again + 1 == _TRIES or not _lost_a_race(fault):
                     told = as_store_error(fault, self._where)
                     if told is None:
@@ -159,7 +159,7 @@ class PostgresStore:
                 finally:
                     with contextlib.suppress(DBAPIError):
                         connection.rollback()
-        except DBAPIError as fault:
+        except StatementError as fault:
             told = as_store_error(fault, self._where, reading=True)
             if told is None:
                 raise
@@ -176,7 +176,7 @@ def _database_now(connection: Connection) -> float:
     return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
 
-def _lost_a_race(fault: DBAPIError) -> bool:
+def _lost_a_race(fault: StatementError) -> bool:
     state = getattr(fault.orig, "sqlstate", None)
     if state in _RETRIED:
         return True

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, pool
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from bot.errors import StoreError
 from bot.ports import Clock
@@ -199,7 +199,7 @@ class SqliteStore:
         raw.execute("SAVEPOINT one")
         with job:
             job.value = job.fn(OpenTx(self._writing, self._clock.now))
-        if isinstance(job.fault, DBAPIError):
+        if isinstance(job.fault, StatementError):
             job.fault = as_store_error(job.fault, str(self.path)) or job.fault
         if not raw.in_transaction:
             return False
@@ -239,7 +239,7 @@ class SqliteStore:
         raw.execute("BEGIN DEFERRED")
         try:
             return fn(OpenTx(connection, self._clock.now))
-        except DBAPIError as fault:
+        except StatementError as fault:
             told = as_store_error(fault, str(self.path), reading=True)
             if told is None:
                 raise
