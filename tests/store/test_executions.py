@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from bot.domain.command import NodeFingerprint
-from bot.domain.event import ClaimToken, EventTrigger, InputState, TellOutcome
+from bot.domain.event import ClaimToken, Event, EventTrigger, InputState, TellOutcome
 from bot.domain.execution import FINAL, WAITING, Execution, ExecutionId, ExecutionState, Trigger
+from bot.domain.message import Nonce
 from bot.domain.session import PersonId
 from bot.errors import IllegalTransition, Malformed, StaleRow
 from bot.ports import Tx
@@ -19,7 +21,7 @@ from tests.store.made import (
     ALL_CHANNELS,
     ALL_CLAIMABLE,
     NODE,
-    address,
+    command,
     event,
     execution,
     message,
@@ -43,7 +45,11 @@ EVERY_COLUMN = replace(
 
 async def insert(store: OpenStore, *executions: Execution) -> None:
     for one in executions:
-        assert await store.write(lambda tx, one=one: tx.executions.insert(one))
+        assert await store.write(inserting(one))
+
+
+def inserting(one: Execution) -> Callable[[Tx], bool]:
+    return lambda tx: tx.executions.insert(one)
 
 
 async def get(store: OpenStore, execution_id: str = "7K3Q9A") -> Execution:
@@ -236,7 +242,7 @@ async def test_text_that_no_database_takes_is_stored_visibly_and_ids_are_refused
         live_tail=nasty,
         result=result(nasty),
         request=replace(execution().request, text=nasty, argv=shell),
-        command=replace(execution().command, argv=shell),  # type: ignore[type-var]  # -- it has a command
+        command=command(shell),
     )
     await insert(store, stored)
     await store.write(lambda tx: tx.executions.step(stored.id, "told", by=nasty, detail=nasty))
@@ -250,7 +256,7 @@ async def test_text_that_no_database_takes_is_stored_visibly_and_ids_are_refused
     assert found.request.argv == shell
     for bad in (ExecutionId("7K3Q\x00"), ExecutionId("\ud800")):
         with pytest.raises(Malformed):
-            await store.write(lambda tx, bad=bad: tx.executions.insert(replace(execution(), id=bad)))
+            await store.write(inserting(replace(execution(), id=bad)))
 
 
 async def tell_all(store: OpenStore) -> None:
@@ -260,11 +266,13 @@ async def tell_all(store: OpenStore) -> None:
         lambda tx: tx.events.claim(token=token, lease_s=60, limit=100, channels=ALL_CHANNELS, states=ALL_CLAIMABLE)
     )
     for one in claimed:
-        assert one.address == address()
+        assert await store.write(telling(one, token))
 
-        def tell(tx: Tx, one=one) -> bool:  # type: ignore[no-untyped-def]  # noqa: ANN001 -- bound in the loop
-            sending = tx.events.begin_send(one, token=token, nonce="n", part=0, lease_s=60)  # type: ignore[arg-type]
-            assert sending is not None
-            return tx.events.move(sending, EventTrigger.TELL, token=token)
 
-        assert await store.write(tell)
+def telling(found: Event, token: ClaimToken) -> Callable[[Tx], bool]:
+    def tell(tx: Tx) -> bool:
+        sending = tx.events.begin_send(found, token=token, nonce=Nonce("n"), part=0, lease_s=60)
+        assert sending is not None
+        return tx.events.move(sending, EventTrigger.TELL, token=token)
+
+    return tell
