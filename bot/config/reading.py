@@ -25,8 +25,8 @@ from bot.errors import ConfigError
 Tree = dict[str, Any]
 Path_ = tuple[str, ...]
 
-OWN_NAMES = frozenset({"HOMING_CONFIG", "HOMING_TEST_POSTGRES"})
-"""Names of the environment that are no keys: where the config is, and which server the tests use."""
+OWN_NAMES = frozenset({"HOMING_CONFIG", "HOMING_TEST_POSTGRES", "HOMING_TRACEBACK"})
+"""Names of the environment that are no keys: the config's path, the tests' server, and how faults are shown."""
 MAX_SECRET_FILE_BYTES = 65_536
 """A secret is a line; what is longer is another file."""
 

@@ -153,7 +153,7 @@ class ExecutionSection(Section):
     )
     approval_expires_after_s: Length = Field(
         default=DEFAULT_EXPIRY_S,
-        ge=10,
+        ge=1,
         le=86_400 * 7,
         description='Seconds (or "30m") that an approval waits for people, where its rule does not say. '
         "Then nothing runs.",
@@ -214,7 +214,7 @@ class RuleSection(Section):
     )
     expires_after: Length | None = Field(
         default=None,
-        ge=10,
+        ge=1,
         le=86_400 * 7,
         description='How long it waits for people, such as "30m". Left out: as [execution].',
     )

@@ -1,0 +1,5 @@
+"""`python -m bot` is `homing`."""
+
+from bot.cli import main
+
+main()

@@ -1,0 +1,18 @@
+"""`homing`: the command line. No logic of the product: it asks the store, changes a row, or starts a process.
+
+main        the commands' tree, and every fault as one line
+options     what several commands take
+opened      config and store, for the length of one command
+shown       one JSON document, or lines and tables
+processes   run, node, demo
+executions  status, why, executions, approvals
+events      events list, retell
+nodes       nodes list, pair, revoke
+switches    pause, resume, backup, invite
+config      config check, schema, example
+checks      doctor
+"""
+
+from bot.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,148 @@
+"""The tree of commands, and the one place that turns faults into lines and exit codes. Never a traceback.
+
+Deliberately absent: the gateway's packages. They are imported by the commands that need them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Annotated
+
+import typer
+
+from bot import __version__
+from bot.cli import checks, config, events, executions, nodes, processes, shown, switches
+from bot.errors import ConfigError, HomingError
+
+_NEEDS_GATEWAY = "this command needs the gateway's packages; install them with: pip install 'homing[gateway]'"
+USAGE_EXIT_CODE = 2
+
+app = typer.Typer(
+    name="homing",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Runs commands on your machines after a person approves them, and brings every result home.\n\n"
+    "Example: homing run",
+)
+_groups: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
+    "nodes": ("Who may run commands.", {"list": nodes.list_, "pair": nodes.pair, "revoke": nodes.revoke}),
+    "events": ("What is owed to people.", {"list": events.list_, "retell": events.retell}),
+    "approvals": ("What waits for a decision.", {"pending": executions.pending}),
+    "config": (
+        "The configuration.",
+        {"check": config.check, "schema": config.schema, "example": config.example},
+    ),
+}
+_commands: dict[str, Callable[..., None]] = {
+    "run": processes.run,
+    "node": processes.node,
+    "demo": processes.demo,
+    "status": executions.status,
+    "why": executions.why_,
+    "executions": executions.executions,
+    "doctor": checks.doctor,
+    "invite": switches.invite,
+    "pause": switches.pause,
+    "resume": switches.resume,
+    "backup": switches.backup,
+}
+for _name, _command in _commands.items():
+    app.command(_name)(_command)
+for _name, (_help, _members) in _groups.items():
+    _first = next(iter(_members))
+    _group = typer.Typer(
+        no_args_is_help=True, help=f"{_help}\n\nExample: homing {_name} {_first}", rich_markup_mode=None
+    )
+    for _member, _command in _members.items():
+        _group.command(_member)(_command)
+    app.add_typer(_group, name=_name)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        shown.line(f"homing {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 -- its callback answers
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        shown.raw(context.get_help())
+
+
+def main() -> None:
+    """The entry point `homing`."""
+    sys.excepthook = _unexpected
+    sys.exit(answer(sys.argv[1:]))
+
+
+def answer(arguments: Sequence[str]) -> int:
+    """Run one command; the exit code."""
+    as_json = "--json" in arguments
+    try:
+        code = typer.main.get_command(app).main(args=list(arguments), prog_name="homing", standalone_mode=False)
+    except ConfigError as fault:
+        shown.faults(fault.faults, as_json=as_json)
+        return 1
+    except HomingError as fault:
+        shown.faults([str(fault)], as_json=as_json)
+        return 1
+    except ModuleNotFoundError as fault:
+        if (fault.name or "").partition(".")[0] in {"bot", "channels"}:
+            raise
+        shown.faults([_NEEDS_GATEWAY], as_json=as_json)
+        return 1
+    except BrokenPipeError:
+        # Whoever read us has gone (`homing events list | head`): that is no fault of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as fault:
+        shown.faults([f"{fault.filename or 'the system'}: {fault.strerror or type(fault).__name__}"], as_json=as_json)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except typer.TyperException as fault:
+        if type(fault).__name__ == "NoArgsIsHelpError":
+            shown.raw(str(fault))
+            return USAGE_EXIT_CODE
+        shown.faults([_usage(fault)], as_json=as_json)
+        return USAGE_EXIT_CODE
+    return code if isinstance(code, int) else 0
+
+
+def _usage(fault: typer.TyperException) -> str:
+    """A wrong word on the command line, with the one that was probably meant."""
+    said = getattr(fault, "format_message", fault.__str__)()
+    text = " ".join(re.sub(r"\(Possible options:.*\)|Did you mean.*", "", said, flags=re.DOTALL).split()).rstrip(".")
+    context = getattr(fault, "ctx", None)
+    command = getattr(context, "command", None)
+    wrong = re.search(r"No such (?:command '(?P<command>[^']*)'|option:? '?(?P<option>[^'\s]+))", text)
+    path = getattr(context, "command_path", "homing")
+    if wrong is None or command is None:
+        return f"{text}; `{path} --help` says what it takes"
+    if wrong["command"] is not None:
+        known = list(getattr(command, "commands", {}))
+    else:
+        known = [name for parameter in command.params for name in parameter.opts if name.startswith("--")] + ["--help"]
+    near = difflib.get_close_matches(wrong["command"] or wrong["option"], known, n=1, cutoff=0.5)
+    return f"{text}; did you mean {near[0]}?" if near else f"{text}; there are: {', '.join(sorted(known))}"
+
+
+def _unexpected(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+    """What nobody foresaw is one line as well; HOMING_TRACEBACK=1 shows the whole for a report."""
+    if os.environ.get("HOMING_TRACEBACK"):
+        sys.__excepthook__(kind, fault, trace)
+        return
+    text = f"an unforeseen fault, {kind.__name__}; run it again with HOMING_TRACEBACK=1 and report what it prints"
+    shown.faults([text], as_json="--json" in sys.argv)

@@ -1,0 +1,102 @@
+"""`homing run`, `node` and `demo`: the long-lived ones. Deliberately absent: what they do."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.cli import shown
+from bot.cli.opened import settings_of
+from bot.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
+from bot.errors import HomingError
+
+
+def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Start the gateway.
+
+    Channels, store, the nodes' end and the web chat. The first start writes a config with one owner.
+
+    With --json the log is JSON, and the one document on standard output comes at the end.
+
+    Example: homing run --config /etc/homing/config.toml
+    """
+    from bot.app import run_gateway
+    from bot.config import first_config
+    from bot.log import set_up
+
+    announce = _say_aside if as_json else shown.line
+    if first_config(config):
+        announce(f"{config} was written, with one owner who may ask and decide; `homing config example` has every key")
+    settings = settings_of(config)
+    set_up(as_json=True if as_json else None, secrets=settings.secrets())
+    asyncio.run(run_gateway(settings, announce=announce))
+    if as_json:
+        shown.document({"ok": True})
+
+
+def node(
+    gateway: Annotated[str, typer.Option("--gateway", help="Where the gateway is: wss://host/node.", metavar="URL")],
+    name: Annotated[str | None, typer.Option("--name", help="For people. Left out: the host's name.")] = None,
+    state_dir: Annotated[
+        Path, typer.Option("--state-dir", help="Its key, journal and reports.", metavar="FOLDER")
+    ] = Path("homing-node"),
+    work_dir: Annotated[
+        Path | None, typer.Option("--work-dir", help="Where commands start. Left out: here.", metavar="FOLDER")
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", help="A variable that commands are given beside the usual few; may be repeated."),
+    ] = None,
+    gateway_key: Annotated[
+        str | None,
+        typer.Option("--gateway-key", help="The gateway's fingerprint; any other is refused.", metavar="FINGERPRINT"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run commands on this machine for a gateway. Needs only this package, without its extra.
+
+    It prints its fingerprint; an operator lets it in once, with `homing nodes pair <fingerprint>`.
+
+    Example: homing node --gateway wss://homing.example.org/node --name web-1 --state-dir /var/lib/homing-node
+    """
+    import socket
+
+    from bot.log import set_up
+    from bot.node.client import NodeSettings, run_node
+
+    set_up(as_json=True if as_json else None)
+    settings = NodeSettings(
+        gateway=gateway,
+        name=name or socket.gethostname(),
+        state_dir=state_dir,
+        work_dir=work_dir or Path.cwd(),
+        env=tuple(env or ()),
+        gateway_key=gateway_key,
+    )
+    asyncio.run(run_node(settings))
+    if as_json:
+        shown.document({"ok": True})
+
+
+def demo(as_json: AsJson = False) -> None:
+    """Show in a terminal what Homing promises.
+
+    Real gateway, real node, real web chat, and a kill -9 between finish and relay. Ends with 1 if a claim fails.
+
+    Example: homing demo
+    """
+    from bot.demo import run_demo
+
+    if not asyncio.run(run_demo(_say_aside if as_json else shown.line)):
+        raise HomingError("a claim of the demo does not hold; the lines above say which")
+    if as_json:
+        shown.document({"ok": True})
+
+
+def _say_aside(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,143 @@
+"""`homing pause`, `resume`, `backup` and `invite`: small changes beside a running gateway."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bot.cli import shown
+from bot.cli.opened import WallClock, with_store
+from bot.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
+from bot.errors import HomingError
+from bot.ports import Paused, Tx
+
+if TYPE_CHECKING:
+    from bot.config import Settings
+    from bot.store.open import OpenStore
+
+
+def pause(
+    reason: Annotated[list[str] | None, typer.Argument(help="Why, for whoever looks.", metavar="REASON")] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Hand no command to any node until `homing resume`.
+
+    What runs goes on, and results are still told.
+
+    Example: homing pause freeze until Monday
+    """
+    said, by = " ".join(reason or []), _operator()
+
+    async def change(_: Settings, store: OpenStore) -> Paused | None:
+        return await store.write(lambda tx: _pause(tx, by, said))
+
+    paused = with_store(config, change)
+    if as_json:
+        shown.document({"ok": True, "paused": {"by": by, "reason": said, "since": paused.since if paused else None}})
+    else:
+        shown.line("paused: no command is handed to a node until `homing resume`; results are still told")
+
+
+def _pause(tx: Tx, by: str, reason: str) -> Paused | None:
+    tx.switches.pause(by=by, reason=reason)
+    return tx.switches.paused()
+
+
+def resume(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Hand commands to nodes again. Approvals that ran out meanwhile stay expired.
+
+    Example: homing resume
+    """
+
+    async def change(_: Settings, store: OpenStore) -> bool:
+        return await store.write(_resume)
+
+    was_paused = with_store(config, change)
+    if as_json:
+        shown.document({"ok": True, "was_paused": was_paused})
+    else:
+        shown.line("resumed" if was_paused else "it was not paused")
+
+
+def _resume(tx: Tx) -> bool:
+    was_paused = tx.switches.paused() is not None
+    tx.switches.resume()
+    return was_paused
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where the copy goes; it may not exist yet.", metavar="FILE")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Copy the store while the gateway runs.
+
+    Whoever starts on the copy starts paused. Nodes are asked for their journals before anything is dispatched from it, so that nothing runs twice.
+
+    Example: homing backup /var/backups/homing-monday.db
+    """
+
+    async def change(_: Settings, store: OpenStore) -> None:
+        await store.backup(file)
+
+    with_store(config, change)
+    if as_json:
+        shown.document({"ok": True, "file": str(file), "bytes": file.stat().st_size})
+    else:
+        shown.line(
+            f"{file}: {file.stat().st_size} bytes; a gateway that starts on it starts paused, then `homing resume`"
+        )
+
+
+def invite(
+    name: Annotated[str, typer.Argument(help="The person's name, of [[people]] or a new one.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Print a one-time link into the web chat.
+
+    It signs this person in, once, within a day; a new one may be made at any time.
+
+    Example: homing invite anna
+    """
+
+    async def change(settings: Settings, store: OpenStore) -> tuple[str, str]:
+        from bot.app import invitation
+
+        if not settings.web.enabled:
+            raise HomingError("the web chat is off; set enabled = true in [web] first")
+        native = native_of(settings, name)
+        return native, await invitation(settings, store, native=native, name=name, now=WallClock().now())
+
+    native, link = with_store(config, change)
+    if as_json:
+        shown.document({"ok": True, "name": name, "person": f"web:{native}", "link": link})
+    else:
+        shown.line(link)
+
+
+def native_of(settings: Settings, name: str) -> str:
+    """The person's id on the web chat: as [[people]] ties it to the name, else the name itself."""
+    for person in settings.people:
+        if person.name == name:
+            for own in person.ids:
+                channel, _, native = own.partition(":")
+                if channel == "web":
+                    return native
+            raise HomingError(f'[[people]] gives {name} no id on the web chat; add one such as "web:{name}" to its ids')
+    taken = [person.name for person in settings.people if f"web:{name}" in person.ids]
+    if taken:
+        raise HomingError(f"web:{name} is {taken[0]}'s id in [[people]]; write `homing invite {taken[0]}`")
+    return name
+
+
+def _operator() -> str:
+    """Who sits at the terminal, for the record: the system's word, not a proof."""
+    try:
+        return f"{getpass.getuser()} (terminal)"
+    except (KeyError, OSError):
+        return "terminal"

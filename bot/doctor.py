@@ -1,0 +1,240 @@
+"""What an operator can mend: each finding is ok, a warning, a fault or a note, with its remedy. Changes nothing.
+
+Deliberately absent: printing, which the command line does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import ipaddress
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from bot.config import Settings, load_settings, warnings
+from bot.domain.event import EventState
+from bot.domain.node import Pairing
+from bot.domain.parts import duration
+from bot.errors import ConfigError, StoreError
+from bot.inquiry import MAX_COUNTED, Standing, is_heard, standing
+from bot.ports import Clock
+from bot.store import OpenStore, open_store
+
+SCARCE_BYTES = 256 * 2**20
+"""Below this the next burst of output may fill the disk: a thousand results of 256 KiB each."""
+ANSWER_S = 2.0
+"""A gateway on this machine or the next answers in milliseconds."""
+OVERDUE_S = 120.0
+"""What is owed for so long is not merely waiting for its turn: a telling takes well under a second."""
+
+
+class Level(StrEnum):
+    OK = "ok"
+    NOTE = "note"
+    WARNING = "warning"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    level: Level
+    what: str
+    said: str
+    remedy: str = ""
+
+
+async def examine(config: Path, environ: Mapping[str, str], clock: Clock) -> tuple[Finding, ...]:
+    """Everything, as far as it can be looked at: a broken config ends it, a broken store does not."""
+    try:
+        settings = load_settings(config, environ)
+    except ConfigError as fault:
+        return tuple(Finding(level=Level.FAULT, what="config", said=line) for line in fault.faults)
+    found = [Finding(level=Level.WARNING, what="config", said=line) for line in warnings(settings)]
+    found = found or [Finding(level=Level.OK, what="config", said=f"{config.name} has no fault")]
+    found += _file_rights(config, settings)
+    found += _reach(settings)
+    runs = await _gateway(settings)
+    found.append(runs)
+    found += await _store(settings, clock, runs=runs.level is Level.OK)
+    if settings.local_node.enabled:
+        found.append(
+            Finding(
+                level=Level.NOTE,
+                what="local node",
+                said="its commands run as the gateway's own user and can read its files: it is for trying out",
+                remedy="for more, run `homing node` as another user or on another machine, and set enabled = false "
+                "in [local_node]",
+            )
+        )
+    return tuple(found)
+
+
+def _file_rights(config: Path, settings: Settings) -> Iterator[Finding]:
+    data_dir = settings.gateway.data_dir
+    for path, what in ((config, "config file"), (data_dir, "data folder")):
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            yield Finding(
+                level=Level.WARNING, what=what, said=f"{path} is not there yet", remedy="`homing run` makes it"
+            )
+            continue
+        if mode & (stat.S_IRWXG | stat.S_IRWXO) & ~_harmless(path):
+            yield Finding(
+                level=Level.WARNING,
+                what=what,
+                said=f"others than its owner have rights on {path} (mode {stat.S_IMODE(mode):o})",
+                remedy=f"chmod {'700' if path.is_dir() else '600'} {path}",
+            )
+        else:
+            yield Finding(level=Level.OK, what=what, said=f"{path} is its owner's alone")
+    if data_dir.is_dir() and not os.access(data_dir, os.W_OK | os.X_OK):
+        yield Finding(
+            level=Level.FAULT,
+            what="data folder",
+            said=f"{data_dir} cannot be written by this user",
+            remedy="run as its owner, or change the owner",
+        )
+    free = shutil.disk_usage(data_dir if data_dir.exists() else Path.cwd()).free
+    scarce = free < SCARCE_BYTES
+    yield Finding(
+        level=Level.FAULT if scarce else Level.OK,
+        what="disk",
+        said=f"{free // 2**20} MiB are free",
+        remedy="make room: without it results cannot be kept" if scarce else "",
+    )
+
+
+def _harmless(path: Path) -> int:
+    """The rights of others that show nothing: a config without secrets may be read by a group that operates it."""
+    return 0 if path.is_dir() else stat.S_IRGRP
+
+
+def _reach(settings: Settings) -> Iterator[Finding]:
+    host, public = settings.gateway.host, settings.gateway.public_url
+    if not settings.web.enabled or _is_loopback(host):
+        return
+    if public is None or not public.startswith("https://"):
+        yield Finding(
+            level=Level.FAULT,
+            what="web chat",
+            said=f"it listens at {host}, beyond this machine, without a public_url that begins with https",
+            remedy="put a proxy with TLS in front and name it in [gateway] public_url, or listen at 127.0.0.1",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _gateway(settings: Settings) -> Finding:
+    holder = await asyncio.to_thread(_holder, settings)
+    if holder is not None:
+        return Finding(level=Level.OK, what="gateway", said=f"it runs, process {holder}")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.gateway.host, settings.gateway.host)  # noqa: S104 -- compared, not listened at
+    if not settings.store_url.startswith("sqlite"):
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                _, writer = await asyncio.open_connection(host, settings.gateway.port)
+            writer.close()
+            return Finding(level=Level.OK, what="gateway", said=f"something answers at {host}:{settings.gateway.port}")
+        except (OSError, TimeoutError):
+            pass
+    return Finding(level=Level.WARNING, what="gateway", said="it does not run", remedy="start it with `homing run`")
+
+
+def _holder(settings: Settings) -> str | None:
+    """The process that holds the lock of the SQLite file; None where nobody does."""
+    prefix = "sqlite:///"
+    if not settings.store_url.startswith(prefix):
+        return None
+    try:
+        descriptor = os.open(settings.store_url.removeprefix(prefix) + ".lock", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        # Shared: a gateway that starts in this moment is refused only if we hold it, for microseconds.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+async def _store(settings: Settings, clock: Clock, *, runs: bool) -> list[Finding]:
+    try:
+        store: OpenStore = await asyncio.to_thread(open_store, settings.store_url, clock=clock, gateway=False)
+    except StoreError as fault:
+        return [Finding(level=Level.FAULT, what="store", said=str(fault))]
+    try:
+        now = await store.read(standing)
+    except StoreError as fault:
+        return [Finding(level=Level.FAULT, what="store", said=str(fault))]
+    finally:
+        await store.close()
+    found = [Finding(level=Level.OK, what="store", said="it opens, and its schema is the one that this version knows")]
+    return found + list(_owed(now)) + list(_nodes(now, runs=runs))
+
+
+def _owed(now: Standing) -> Iterator[Finding]:
+    if now.paused is not None:
+        since = duration(max(0.0, now.now - now.paused.since))
+        said = f"{now.paused.by} paused dispatch {since} ago: {now.paused.reason or 'no reason given'}"
+        yield Finding(level=Level.WARNING, what="paused", said=said, remedy="`homing resume`")
+    dead, held = now.events[EventState.DEAD], now.events[EventState.HELD]
+    if dead:
+        count = f"{dead}{' or more' if dead >= MAX_COUNTED else ''}"
+        yield Finding(
+            level=Level.FAULT,
+            what="owed",
+            said=f"{count} dead: results or answers that nobody was told",
+            remedy="`homing events list --state dead` says why, then `homing events retell <id>`",
+        )
+    if held:
+        yield Finding(level=Level.WARNING, what="owed", said=f"{held} are held until their channel is open")
+    age_s = 0.0 if now.oldest_untold_at is None else now.now - now.oldest_untold_at
+    if age_s > OVERDUE_S:
+        yield Finding(
+            level=Level.WARNING,
+            what="owed",
+            said=f"the oldest that is not told waits since {duration(age_s)}",
+            remedy="`homing events list` says for what; is the gateway running?",
+        )
+    elif not dead:
+        yield Finding(level=Level.OK, what="owed", said="nothing is overdue")
+
+
+def _nodes(now: Standing, *, runs: bool) -> Iterator[Finding]:
+    paired = [node for node in now.nodes if node.pairing is Pairing.PAIRED]
+    for node in now.nodes:
+        if node.pairing is Pairing.PENDING:
+            yield Finding(
+                level=Level.WARNING,
+                what=f"node {node.name}",
+                said="it waits to be let in",
+                remedy=f"compare its fingerprint, then `homing nodes pair {node.fingerprint}`",
+            )
+    for node in paired:
+        if is_heard(node, now.now):
+            yield Finding(level=Level.OK, what=f"node {node.name}", said="it is connected")
+        elif runs:
+            since = duration(max(0.0, now.now - node.last_seen_at))
+            yield Finding(
+                level=Level.WARNING,
+                what=f"node {node.name}",
+                said=f"it was last heard from {since} ago",
+                remedy="look at `homing node` on its machine, or `homing nodes revoke` it",
+            )
+    if not paired:
+        remedy = "start `homing node` on a machine, or set enabled = true in [local_node]"
+        yield Finding(level=Level.WARNING, what="nodes", said="none is paired: nothing can be run", remedy=remedy)
