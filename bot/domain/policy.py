@@ -51,6 +51,10 @@ class Directory:
                 found[self._known(name)] = None
         return tuple(found)
 
+    def ids_of(self, person: PersonId) -> tuple[PersonId, ...]:
+        """A person's ids on the channels; the person itself where the config does not name them."""
+        return next((known.ids for known in self.people if known.name == person), (person,))
+
     def _known(self, name: str) -> PersonId:
         """A person listed by one of their ids is the same person as by their name."""
         for person in self.people:

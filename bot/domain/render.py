@@ -196,7 +196,7 @@ def _facts(execution: Execution) -> tuple[tuple[str, tuple[Span, ...]], ...]:
     asker = visible(execution.asker_name)
     own = visible(execution.asker)
     rows.append(("Asked by", (asker if asker == own else f"{asker} ({own})", ", ", Instant(execution.created_at))))
-    if execution.state in WAITING:
+    if execution.state in WAITING and execution.state is not S.AWAITING_APPROVAL:
         rows.append(("Expires", (Instant(execution.expires_at),)))
     if execution.decided_by is not None and execution.state not in {S.APPROVED, S.DISPATCHED}:
         rows.append(("Decided by", (visible(execution.decided_by),)))

@@ -12,8 +12,8 @@ import hashlib
 import logging
 import random
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from bot.domain.event import Card, ClaimToken, Event, EventState, EventTrigger, ShowCard, ShowOutput, TellOutcome
@@ -61,52 +61,43 @@ class Heartbeat:
             return False
         token, free = ClaimToken(secrets.token_hex(8)), self.tasks.free
 
-        def claim(tx: Tx) -> Sequence[Event]:
-            return tx.events.claim(
+        def claim(tx: Tx) -> list[_Claimed]:
+            events = tx.events.claim(
                 token=token,
                 lease_s=_LEASE_S,
                 limit=free,
                 channels=self.channels.keys(),
                 states={EventState.DUE, EventState.RECONCILING},
             )
+            return [found for event in events if (found := _begun(tx, event, token)) is not None]
 
-        events = await self.store.write(claim)
-        for event in events:
-            work = self._reconcile if event.state is EventState.RECONCILING else self._tell
-            self.tasks.start(work(event, token), then=self.signals.heartbeat.wake)
+        for found in await self.store.write(claim):
+            work = self._reconcile if found.event.state is EventState.RECONCILING else self._tell
+            self.tasks.start(work(found, token), then=self.signals.heartbeat.wake)
         return False
 
-    async def _tell(self, event: Event, token: ClaimToken) -> None:
+    async def _tell(self, found: _Claimed, token: ClaimToken) -> None:
         """Send the parts that have no receipt yet, in order. Each nonce is committed before its bytes leave."""
-        channel = self.channels[event.address.peer.channel, event.address.peer.account]
-        execution, receipts = await self.store.read(lambda tx: (_subject(tx, event), tx.events.receipts(event.id)))
+        event: Event | None = found.event
+        channel = self.channels[found.event.address.peer.channel, found.event.address.peer.account]
         posts = render(
-            event.payload,
-            execution,
+            found.event.payload,
+            found.execution,
             channel.capabilities,
-            mention=event.mention,
-            maybe_repeat=event.maybe_repeat,
+            mention=found.event.mention,
+            maybe_repeat=found.event.maybe_repeat,
         )
-        done = {part for part, _, _ in receipts}
-        parts = [part for part in range(len(posts)) if part not in done]
-        revision = 0 if execution is None else execution.revision
-        for part in parts:
-            sending = await self.store.write(partial(_begin, event=event, token=token, part=part))
-            if sending is None:
-                log.warning("event.claim_lost", extra={"event_id": event.id})
-                return
-            receipt = await self._send(channel, sending, token, posts[part])
+        if found.event.part >= len(posts):
+            # Its last receipt was committed by a sender that died before it could say so.
+            await self.store.write(partial(_told, event=found.event, token=token))
+        while event is not None and event.part < len(posts):
+            receipt = await self._send(channel, event, token, posts[event.part])
             if receipt is None:
                 return
-            keep = partial(
-                _keep, event=sending, token=token, receipt=receipt, revision=revision, last=part == parts[-1]
-            )
-            await self.store.write(keep)
-            event = sending
-        if not parts:
-            # Its last receipt was committed by a sender that died before it could say so.
-            await self.store.write(partial(_tell_begun, event=event, token=token))
-        log.info("event.told", extra={"event_id": event.id, "parts": len(posts), "attempt": event.attempt})
+            is_last = event.part + 1 == len(posts)
+            keep = partial(_keep, found=replace(found, event=event), token=token, receipt=receipt, is_last=is_last)
+            event = await self.store.write(keep)
+        log.info("event.told", extra={"event_id": found.event.id, "parts": len(posts), "attempt": found.event.attempt})
         self.signals.early.wake()
         self.signals.cards.wake()
 
@@ -170,8 +161,9 @@ class Heartbeat:
         log.warning("card.edit_failed", extra={"card": card.id, "reason": type(fault).__name__, "given_up": give_up})
         await self.store.write(lambda tx: tx.cards.postpone(card, not_before=tx.now + wait_s, give_up=give_up))
 
-    async def _reconcile(self, event: Event, token: ClaimToken) -> None:
+    async def _reconcile(self, claimed: _Claimed, token: ClaimToken) -> None:
         """Ask the network what became of a send whose answer was lost, before it is repeated."""
+        event = claimed.event
         channel = self.channels[event.address.peer.channel, event.address.peer.account]
         if event.nonce is None:
             await self._retry(event, token, None)
@@ -231,12 +223,26 @@ def nonce_for(event: Event, part: int) -> Nonce:
     return Nonce(base64.b32encode(digest[:15]).decode().lower())
 
 
-def _subject(tx: Tx, event: Event) -> Execution | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Claimed:
+    """An event that this process may tell now, with the row that it speaks of, both of one snapshot."""
+
+    event: Event
+    execution: Execution | None
+
+
+def _begun(tx: Tx, event: Event, token: ClaimToken) -> _Claimed | None:
+    """Claim and nonce in one commit. Parts have receipts in order, so their number is the next part's."""
+    if event.state is EventState.RECONCILING:
+        return _Claimed(event=event, execution=None)
     execution_id = subject_of(event)
-    return None if execution_id is None else tx.executions.get(execution_id)
+    execution = None if execution_id is None else tx.executions.get(execution_id)
+    sending = _begin(tx, event, token, part=len(tx.events.receipts(event.id)))
+    return None if sending is None else _Claimed(event=sending, execution=execution)
 
 
 def subject_of(event: Event) -> ExecutionId | None:
+    """The execution that an event speaks of; None for words."""
     match event.payload:
         case ShowCard() | TellOutcome() | ShowOutput():
             return event.payload.execution_id
@@ -244,33 +250,30 @@ def subject_of(event: Event) -> ExecutionId | None:
             return None
 
 
-def _begin(tx: Tx, *, event: Event, token: ClaimToken, part: int) -> Event | None:
+def _begin(tx: Tx, event: Event, token: ClaimToken, *, part: int) -> Event | None:
     return tx.events.begin_send(event, token=token, nonce=nonce_for(event, part), part=part, lease_s=_LEASE_S)
 
 
-def _tell_begun(tx: Tx, *, event: Event, token: ClaimToken) -> None:
-    sending = _begin(tx, event=event, token=token, part=event.part)
-    if sending is not None:
-        _told(tx, sending, token)
-
-
-def _keep(tx: Tx, *, event: Event, token: ClaimToken, receipt: Receipt, revision: int, last: bool) -> None:
-    """A part's receipt; with the last one the event is told, or waits for the network's confirmation."""
+def _keep(tx: Tx, *, found: _Claimed, token: ClaimToken, receipt: Receipt, is_last: bool) -> Event | None:
+    """A part's receipt, and the next part's nonce; with the last one the event is told, or waits for confirmation."""
+    event, execution = found.event, found.execution
     if not tx.events.receipt(event, token=token, part=event.part, nonce=nonce_for(event, event.part), receipt=receipt):
         log.warning("event.claim_lost", extra={"event_id": event.id})
-        return
-    if not last:
-        return
+        return None
+    if not is_last:
+        return _begin(tx, event, token, part=event.part + 1)
     if isinstance(event.payload, ShowCard):
+        revision = 0 if execution is None else execution.revision
         execution_id = event.payload.execution_id
         tx.cards.add(execution_id, event.address_id, event.address, receipt.message_id, shown_revision=revision)
     if receipt.confirmed:
-        _told(tx, event, token)
+        _told(tx, event=event, token=token)
     else:
         tx.events.move(event, EventTrigger.ACCEPT, token=token)
+    return None
 
 
-def _told(tx: Tx, event: Event, token: ClaimToken) -> None:
+def _told(tx: Tx, *, event: Event, token: ClaimToken) -> None:
     if tx.events.move(event, EventTrigger.TELL, token=token):
         execution_id = subject_of(event)
         if execution_id is not None:
@@ -278,11 +281,11 @@ def _told(tx: Tx, event: Event, token: ClaimToken) -> None:
 
 
 def _found(tx: Tx, event: Event, token: ClaimToken, receipt: Receipt) -> None:
-    """The send that was in doubt did arrive. Further parts, if any, are sent by the next claim."""
+    """The send that was in doubt did arrive. What is left of the event is settled by its next claim."""
     nonce = event.nonce or nonce_for(event, event.part)
     tx.events.receipt(event, token=token, part=event.part, nonce=nonce, receipt=receipt)
     if isinstance(event.payload, ShowCard):
-        # The revision that it shows is not known any more: 0 makes it be brought up to date.
+        # Which revision it shows is not known any more: 0 makes it be brought up to date.
         tx.cards.add(event.payload.execution_id, event.address_id, event.address, receipt.message_id, shown_revision=0)
     tx.events.move(event, EventTrigger.RETRY, token=token, not_before=tx.now)
 
