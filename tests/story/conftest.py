@@ -1,0 +1,66 @@
+"""Worlds for stories: a gateway over SQLite, and where a story asks for it over PostgreSQL as well."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.clock import ManualClock
+from tests.platforms.loopback import LoopbackPlatform
+from tests.postgres import fresh_postgres_url
+from tests.story.agents import Seen, seen
+from tests.story.world import World
+
+__all__ = ["Seen", "seen"]
+
+MakeWorld = Callable[..., contextlib.AbstractAsyncContextManager[World]]
+
+
+@contextlib.asynccontextmanager
+async def a_world(url: str, **more: object) -> AsyncIterator[World]:
+    ways = more.pop("platform", {})
+    async with LoopbackPlatform(**ways) as platform:  # type: ignore[arg-type] -- passed through
+        world = World(platform=platform, url=url, **{"clock": ManualClock(), **more})  # type: ignore[arg-type]
+        await world.open()
+        try:
+            yield world
+        finally:
+            await world.close()
+
+
+@pytest.fixture
+def make_world(tmp_path: Path) -> MakeWorld:
+    """A world on SQLite, with the settings that a test gives."""
+    return lambda **more: a_world(f"sqlite:///{tmp_path}/homing.db", **more)
+
+
+@pytest.fixture
+def open_at() -> MakeWorld:
+    """A world on the database of this URL."""
+    return a_world
+
+
+@pytest.fixture
+async def world(make_world: MakeWorld) -> AsyncIterator[World]:
+    """A world on SQLite whose time the test holds."""
+    async with make_world() as world:
+        yield world
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def either_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/homing.db"
+        return
+    async with fresh_postgres_url() as url:
+        yield url
+
+
+@pytest.fixture
+async def either_world(either_url: str) -> AsyncIterator[World]:
+    """A world on either database."""
+    async with a_world(either_url) as world:
+        yield world
