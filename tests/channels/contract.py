@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import pytest
 
@@ -71,6 +71,9 @@ def card(title: str, *buttons: Button) -> Post:
     )
 
 
+D = TypeVar("D", InboundMessage, ButtonPress, Reaction)
+
+
 @dataclass(slots=True)
 class RecordingInbox:
     """The core's side: keeps what came, once for a delivery, and answers as a test says."""
@@ -96,15 +99,12 @@ class RecordingInbox:
         self._take(self.reactions, reaction)
         return Answer(note=self.note)
 
-    def _take(self, kept: list[Delivered], one: Delivered) -> None:
+    def _take(self, kept: list[D], one: D) -> None:
         self.calls += 1
         if self.is_down:
             raise StoreError("the disk is full")
         if all(each.delivery != one.delivery for each in kept):
             kept.append(one)
-
-
-Delivered = InboundMessage | ButtonPress | Reaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

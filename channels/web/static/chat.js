@@ -279,7 +279,7 @@ class Chat {
     const count = this.waiting.size;
     document.title = `${count ? `(${count}) ` : ""}${title(this.place ?? { kind: "direct" })} · Homing`;
     byId("waiting").hidden = count === 0;
-    byId("waiting").textContent = count === 1 ? "1 waits for approval" : `${count} wait for approval`;
+    byId("waiting").replaceChildren(`${count} waiting`, el("span", { class: "long" }, " for approval"));
   }
 
   showConnection(state) {

@@ -38,7 +38,7 @@ class RealClock:
         return time.time() + self.ahead_s
 
     async def sleep(self, seconds: float) -> None:
-        raise AssertionError("the store never sleeps")
+        raise AssertionError(f"nothing here sleeps, least of all {seconds} s")
 
 
 def room(name: str, thread: str | None = None) -> Peer:
@@ -134,9 +134,7 @@ class Site:
 
 
 @asynccontextmanager
-async def site_at(
-    path: Path, *, limits: WebLimits | None = None, public_url: str | None = None
-) -> AsyncIterator[Site]:
+async def site_at(path: Path, *, limits: WebLimits | None = None, public_url: str | None = None) -> AsyncIterator[Site]:
     site = Site(path=path / "homing.db", limits=limits or WebLimits(), public_url=public_url)
     await site.start()
     try:
@@ -270,9 +268,7 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening(
-    visitor: Visitor, after: int, headers: Mapping[str, str] | None = None
-) -> AsyncIterator[Listening]:
+async def listening(visitor: Visitor, after: int, headers: Mapping[str, str] | None = None) -> AsyncIterator[Listening]:
     sent = {**visitor.headers(), **(headers or {})}
     async with visitor.session.get(
         visitor.site.url + "/web/stream", params={"after": str(after)}, headers=sent
