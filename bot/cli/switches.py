@@ -76,7 +76,8 @@ def backup(
 ) -> None:
     """Copy the store while the gateway runs.
 
-    Whoever starts on the copy starts paused. Nodes are asked for their journals before anything is dispatched from it, so that nothing runs twice.
+    Whoever starts on the copy starts paused, and asks the nodes' journals before anything is dispatched, so that
+    nothing runs twice.
 
     Example: homing backup /var/backups/homing-monday.db
     """

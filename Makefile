@@ -1,0 +1,81 @@
+# Homing's targets; `make` alone lists them. Everything lives in .venv, from the hashed requirements.lock.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable)
+PYTEST := $(BIN)/python -m pytest
+# Two workers: the tests wait for processes and sockets more than they compute. A file stays on one worker.
+WORKERS ?= 2
+PARALLEL := -n $(WORKERS) --dist loadfile
+NOT_LONG := $(if $(CHROMIUM),not long,not long and not browser)
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check test-all bench coverage lint types browser setup lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(READY) ## set everything up and start the gateway, a local node and the web chat
+	@$(BIN)/homing run
+
+demo: $(READY) ## the promises shown in a terminal, without a browser
+	@$(BIN)/homing demo
+
+test: $(READY) ## the tests; without Chromium the browser tests are left out, and named at the end
+	@status=0; $(PYTEST) $(PARALLEL) -m "$(NOT_LONG)" || status=$$?; $(if $(CHROMIUM),,$(MAKE) --no-print-directory left-out;) exit $$status
+
+.PHONY: left-out
+left-out:
+	@echo "Left out for lack of a browser (install chromium for them; \`make check\` wants it):"
+	@$(PYTEST) --collect-only -q -m "browser and not long" 2>/dev/null | sed -n 's/^tests/  tests/p'
+
+check: lint types browser test coverage ## lint, types, all but the long tests with the browser's, coverage
+
+browser:
+	@$(if $(CHROMIUM),true,echo "make check needs Chromium for the browser tests: install it (Debian: apt-get install chromium), or run make test" >&2; exit 1)
+
+test-all: browser $(READY) ## every test, the long ones too
+	@$(PYTEST) $(PARALLEL) --timeout 1800
+
+lint: $(READY) ## ruff: rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy --strict
+	@$(BIN)/mypy
+
+coverage: $(READY) ## branches of bot/domain and bot/flow: every one is taken by a test
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q -m "not long and not browser" tests/domain tests/flow tests/story
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --include='bot/domain/*,bot/flow/*' --show-missing --skip-covered --fail-under=100
+
+bench: $(READY) ## the time from a finished report to the told message, beside its floor
+	@$(BIN)/python -m bench
+
+setup: $(READY) ## only set up .venv
+
+lock: $(READY) ## resolve pyproject.toml anew into requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --group dev --all-extras --universal --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header -o requirements.lock
+	@! grep -nE '://|--(extra-)?index-url|--find-links' requirements.lock
+
+clean: ## remove .venv and what tools left behind; config.toml and data/ stay
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist
+	@find bot channels tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv comes from the lock as well, hash and all; where it cannot be had, pip does the same in half a minute.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Homing needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo not there)." \
+		"Install one, then: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Setting up $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) || { echo "python's venv is missing (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@awk '/^[a-z]/ { wanted = /^uv==/ } wanted' requirements.lock > $(VENV)/uv.lock
+	@{ $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock \
+		&& $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock; } \
+		|| $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
