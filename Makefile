@@ -69,8 +69,9 @@ clean: ## remove .venv and what tools left behind; config.toml and data/ stay
 # uv comes from the lock as well, hash and all; where it cannot be had, pip does the same in half a minute.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "Homing needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo not there)." \
-		"Install one, then: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+		found=$$($(PYTHON) --version 2>/dev/null || echo "$(PYTHON), which is not there"); \
+		echo "Homing needs Python 3.11 or newer, and this is $$found. Install one, then name it:" \
+			"make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "Setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV) || { echo "python's venv is missing (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@awk '/^[a-z]/ { wanted = /^uv==/ } wanted' requirements.lock > $(VENV)/uv.lock
