@@ -73,3 +73,7 @@ class Posted:
         found = [button for button in self.buttons if button.action is action]
         assert found, f"no button {action.value} on: {self.text}"
         return found[0]
+
+    def first_shown(self, action: Action) -> Button:
+        """A button as it was first shown: what somebody presses whose view is old."""
+        return next(button for button in post_of(self.forms[0]).buttons if button.action is action)

@@ -60,9 +60,7 @@ async def test_f001_the_watch_over_main_can_fail(make_world: MakeWorld) -> None:
     assert any("inputs" in statement for statement in main.statements)
 
 
-async def test_f001_the_same_under_every_shape_of_key_finishing_at_once(
-    either_url: str, open_at: MakeWorld
-) -> None:
+async def test_f001_the_same_under_every_shape_of_key_finishing_at_once(either_url: str, open_at: MakeWorld) -> None:
     async with open_at(either_url, accounts=ACCOUNTS) as world:
         with watching(MAIN) as main:
             several = [await world.ask(peer, f"person-{at}", f"echo {at}") for at, peer in enumerate(SHAPES)]

@@ -7,6 +7,7 @@ import asyncio
 from bot.domain.execution import ExecutionState
 from bot.domain.message import Action, PostKind
 from bot.domain.session import PeerKind
+from tests.platforms.faults import Fault
 from tests.platforms.forms import code_of
 from tests.story.conftest import MakeWorld
 from tests.story.puppet import a_result
@@ -115,7 +116,7 @@ async def test_f050_f061_a_denied_or_expired_request_never_reaches_a_node(either
     await either_world.pass_time(1_800.0 + 1.0)
     assert "Expired, nothing ran" in (await either_world.told_once(expired)).text
     # A yes after the end is none, typed or pressed on what somebody still sees.
-    note = await either_world.platform.press_button(expired.card, "owner", _first_shown(expired.card, Action.APPROVE))
+    note = await either_world.platform.press_button(expired.card, "owner", expired.card.first_shown(Action.APPROVE))
     assert note is not None
     assert "Expired" in note
     await either_world.say(OPS, "owner", f"approve {denied.id}")
@@ -128,6 +129,7 @@ async def test_f051_f068_f069_only_a_permitted_approval_counts_and_the_second_ch
     either_world: World,
 ) -> None:
     asked = await either_world.ask(OPS, "ada", "uptime")
+    await either_world.settled()
     for stranger in ("ada", "mallory"):
         note = await either_world.platform.press(asked.card, stranger, Action.APPROVE)
         assert note is not None
@@ -166,8 +168,6 @@ async def test_f088_a_node_that_vanishes_after_the_hand_over_runs_nothing_twice(
 async def test_f098_an_answer_lost_after_the_effect_leaves_one_visible_message(
     either_url: str, open_at: MakeWorld
 ) -> None:
-    from tests.platforms.faults import Fault
-
     async with open_at(either_url) as world:
         asked = await world.ask_and_approve(OPS, "ada", "uptime")
         await world.settled()
@@ -175,6 +175,3 @@ async def test_f098_an_answer_lost_after_the_effect_leaves_one_visible_message(
         await world.finish(asked, "up 3 days")
         await world.told_once(asked, containing="up 3 days")
         assert lost.met == 1
-
-
-def _first_shown(card: object, action: Action) -> object: ...
