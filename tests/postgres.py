@@ -37,6 +37,11 @@ _SETTINGS = {
     # What is tested is our use of transactions, not the server's disk.
     "fsync": "off",
     "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "1h",
     "max_connections": "200",
     "shared_buffers": "32MB",
     "autovacuum": "off",

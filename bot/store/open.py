@@ -119,7 +119,7 @@ def _prepare_sqlite(path: Path, *, gateway: bool) -> None:
     check_file(path)
     if gateway:
         create_private(path)
-    engine = make_engine(path)
+    engine = make_engine(path, read_only=not gateway)
     try:
         with engine.connect() as connection:
             # All or nothing: SQLite's changes of the schema are part of the transaction.

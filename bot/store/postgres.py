@@ -24,7 +24,7 @@ from bot.store.bell import Bell
 from bot.store.chatlog import StoredChatLog
 from bot.store.faults import as_store_error
 from bot.store.migrations import require_current, upgrade
-from bot.store.tx import OpenTx
+from bot.store.tx import OpenTx, run
 
 R = TypeVar("R")
 Q = TypeVar("Q")
@@ -91,10 +91,15 @@ class PostgresStore:
 
         @event.listens_for(engine, "after_cursor_execute")
         def _note_writes(
-            connection: Connection, _cursor: object, _text: str, _values: object, context: object, _many: bool
+            connection: Connection,
+            _cursor: object,
+            _text: str,
+            _values: object,
+            context: DefaultExecutionContext,
+            _many: bool,
         ) -> None:
-            if isinstance(context, DefaultExecutionContext) and context.rowcount:
-                connection.info["wrote"] |= context.isinsert or context.isupdate or context.isdelete
+            if (context.isinsert or context.isupdate or context.isdelete) and context.rowcount:
+                connection.info["wrote"] = True
 
     async def write(self, fn: Callable[[OpenTx], R]) -> R:
         value, wrote = await self._run(self._write, fn)
@@ -138,7 +143,7 @@ class PostgresStore:
             try:
                 with self._engine.begin() as connection:
                     connection.info["wrote"] = False
-                    value = fn(self._open(connection))
+                    value = run(fn, self._open(connection))
                     return value, bool(connection.info["wrote"])
             except StatementError as fault:
                 if again + 1 == _TRIES or not _lost_a_race(fault):
@@ -155,7 +160,7 @@ class PostgresStore:
             with self._engine.connect() as connection:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 try:
-                    return fn(self._open(connection))
+                    return run(fn, self._open(connection))
                 finally:
                     with contextlib.suppress(DBAPIError):
                         connection.rollback()

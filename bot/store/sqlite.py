@@ -24,7 +24,7 @@ from bot.ports import Clock
 from bot.store.chatlog import StoredChatLog
 from bot.store.faults import as_store_error
 from bot.store.sqlite_file import BUSY_TIMEOUT_S, GatewayLock, write_backup
-from bot.store.tx import OpenTx
+from bot.store.tx import OpenTx, run
 
 R = TypeVar("R")
 
@@ -49,9 +49,6 @@ class _Job:
         """Whatever `fn` raises is its caller's: it must reach the caller, and must not end the writer's thread."""
 
     def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> bool:
-        if isinstance(fault, StopIteration):
-            # No future can hold it: https://docs.python.org/3.11/library/asyncio-future.html
-            fault = RuntimeError("a write ended with StopIteration")
         self.fault = fault
         return True
 
@@ -198,7 +195,7 @@ class SqliteStore:
         """Whether the transaction still stands; `job` has its value or its fault."""
         raw.execute("SAVEPOINT one")
         with job:
-            job.value = job.fn(OpenTx(self._writing, self._clock.now))
+            job.value = run(job.fn, OpenTx(self._writing, self._clock.now))
         if isinstance(job.fault, StatementError):
             job.fault = as_store_error(job.fault, str(self.path)) or job.fault
         if not raw.in_transaction:
@@ -238,7 +235,7 @@ class SqliteStore:
         raw: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # -- typed for every driver
         raw.execute("BEGIN DEFERRED")
         try:
-            return fn(OpenTx(connection, self._clock.now))
+            return run(fn, OpenTx(connection, self._clock.now))
         except StatementError as fault:
             told = as_store_error(fault, str(self.path), reading=True)
             if told is None:

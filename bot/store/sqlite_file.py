@@ -158,6 +158,7 @@ def _unwritable(path: Path, fault: OSError) -> StoreError:
 
 
 def _damaged(path: Path, said: str) -> StoreError:
+    said = " ".join(said.split())
     return StoreError(
         f"{path} is damaged ({said}), and was left as it is; move it away and put the newest backup in its place"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -13,6 +14,8 @@ from bot.store.executions import StoredExecutions
 from bot.store.inputs import StoredInputs
 from bot.store.nodes import StoredNodes
 from bot.store.switches import StoredSwitches
+
+R = TypeVar("R")
 
 
 class OpenTx:
@@ -39,3 +42,11 @@ class OpenTx:
         if self._now is None:
             self._now = self._clock()
         return self._now
+
+
+def run(fn: Callable[[OpenTx], R], tx: OpenTx) -> R:
+    """What `fn` returns. No future can hold a StopIteration (its caller would wait for ever), so it is renamed."""
+    try:
+        return fn(tx)
+    except StopIteration as fault:
+        raise RuntimeError("a transaction ended with StopIteration") from fault

@@ -1,0 +1,135 @@
+"""The schema: the versions make exactly the tables of the code, and the invariants stand in the database itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, insert, make_url, text, update
+from sqlalchemy.exc import IntegrityError
+
+import bot.store.migrations
+from bot.domain.event import BLOCKING, ClaimToken, EventState
+from bot.domain.execution import result_from_json, result_to_json
+from bot.domain.session import AccountName, AgentName, ChannelName, NativeId, Peer, PeerKind, ReturnAddress, ThreadId
+from bot.ports import Tx
+from bot.store import OpenStore, migrate
+from bot.store.rows import address_of, address_text, early_of, early_text
+from bot.store.schema import REVISIONS, events, inputs, metadata
+from tests.store.made import ALL_CHANNELS, event, message, peer, press, reaction, result
+
+
+def test_the_versions_make_the_tables_of_the_code(url: str) -> None:
+    migrate(url)
+    parsed = make_url(url)
+    engine = create_engine(parsed if parsed.drivername == "sqlite" else parsed.set(drivername="postgresql+psycopg"))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_the_code_knows_every_version_and_uses_the_last() -> None:
+    scripts = ScriptDirectory(str(Path(bot.store.migrations.__file__).parent))
+    assert tuple(reversed([one.revision for one in scripts.walk_revisions()])) == REVISIONS
+    assert scripts.get_current_head() == REVISIONS[-1]
+
+
+def test_the_states_that_block_are_the_domains() -> None:
+    check = next(one for one in events.constraints if one.name == "ck_events_blocks_follows_state")
+    written = str(getattr(check, "sqltext", ""))
+    assert {state for state in EventState if f"'{state.value}'" in written} == BLOCKING
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        update(events).values(state="told"),
+        update(events).values(claim_token="x"),
+        update(events).values(claim_token="x", lease_until=1.0),
+        update(events).values(sequence=1),
+        update(inputs).values(claim_token="x"),
+        update(inputs).values(state="claimed"),
+        insert(events).from_select([one.name for one in events.c], events.select()),
+    ],
+    ids=["blocks", "lease", "one-claim", "sequence", "input-token", "input-claim", "identity"],
+)
+async def test_the_database_itself_refuses_what_must_not_be(store: OpenStore, broken: object) -> None:
+    def prepare(tx: Tx) -> None:
+        for identity in ("1", "2"):
+            tx.events.add(event(identity))
+        tx.inputs.add(message())
+
+    await store.write(prepare)
+    with pytest.raises(IntegrityError):
+        await store.write(lambda tx: tx.events.connection.execute(broken))  # type: ignore[attr-defined]
+    found = await store.read(lambda tx: tx.events.listing(states={EventState.DUE}))
+    assert [one.identity for one in found] == ["1", "2"]
+
+
+async def test_the_longest_ids_of_the_widest_characters_are_stored_and_found(store: OpenStore) -> None:
+    def wide(letter: str) -> str:
+        return letter + "".join(chr(0x1F300 + number % 500) for number in range(511))
+
+    widest = Peer(
+        agent=AgentName(wide("a")),
+        channel=ChannelName(wide("b")),
+        account=AccountName(wide("c")),
+        kind=PeerKind.CHANNEL,
+        id=NativeId(wide("d")),
+        thread=ThreadId(wide("e")),
+    )
+    new = event(wide("identity"))
+    widened = type(new)(
+        identity=new.identity,
+        session=new.session,
+        address=ReturnAddress(peer=widest, message_id=None),
+        payload=new.payload,
+    )
+    assert await store.write(lambda tx: tx.events.add(widened))
+    found = await store.write(
+        lambda tx: tx.events.claim(
+            token=ClaimToken("one"),
+            lease_s=60,
+            limit=1,
+            channels=[(widest.channel, widest.account)],
+            states={EventState.DUE},
+        )
+    )
+    assert [one.address.peer for one in found] == [widest]
+
+
+async def test_the_claim_of_the_next_event_uses_the_index(store: OpenStore, url: str) -> None:
+    if not url.startswith("sqlite"):
+        # PostgreSQL plans by the size of its tables; three rows say nothing.
+        return
+    seen: list[str] = []
+
+    def look(tx: Tx) -> None:
+        raw = tx.events.connection.connection.driver_connection  # type: ignore[attr-defined]
+        raw.set_trace_callback(seen.append)
+        tx.events.claim(token=ClaimToken("one"), lease_s=60, limit=1, channels=ALL_CHANNELS, states={EventState.DUE})
+        raw.set_trace_callback(None)
+
+    await store.write(look)
+    (claim,) = [one for one in seen if one.startswith("SELECT")]
+    plan = await store.read(
+        lambda tx: tx.events.connection.execute(text(f"EXPLAIN QUERY PLAN {claim.replace(':', chr(92) + ':')}")).all()  # type: ignore[attr-defined]
+    )
+    said = " ".join(row[-1] for row in plan)
+    assert "events_in_the_way" in said
+    assert "one_open_claim_an_address" in said
+
+
+def test_addresses_presses_and_results_come_back_from_their_rows() -> None:
+    for where in (peer(), peer("Ops:%3A/🎉", thread="17.2", channel="slack", account="b")):
+        for anchor in (None, "m1"):
+            home = ReturnAddress(peer=where, message_id=anchor)  # type: ignore[arg-type]
+            assert address_of(address_text(home) or "") == home
+    assert address_text(None) is None
+    for early in (press(thread="17"), reaction()):
+        assert early_of(early_text(early)) == early
+    assert result_from_json(result_to_json(result())) == result()
