@@ -140,12 +140,12 @@ class _Reader:
             section = tree.setdefault(name, {})
             if not isinstance(section, dict):
                 continue
-            for key, inner in model.model_fields.items():
-                if Path in (inner.annotation, *get_args(inner.annotation)):
-                    value = section.get(key, inner.default)
-                    if isinstance(value, (str, Path)):
-                        section[key] = str(here / Path(value).expanduser())
-                if SecretStr in (inner.annotation, *get_args(inner.annotation)) and f"{key}_file" in section:
+            for key in _keys_of(model, Path):
+                value = section.get(key, model.model_fields[key].default)
+                if isinstance(value, (str, Path)):
+                    section[key] = str(here / Path(value).expanduser())
+            for key in _keys_of(model, SecretStr):
+                if f"{key}_file" in section:
                     self._read_secret(name, key, section)
 
     def _read_secret(self, name: str, key: str, section: Tree) -> None:
@@ -200,6 +200,11 @@ def _model_of(field: FieldInfo) -> type[BaseModel] | None:
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
     return None
+
+
+def _keys_of(model: type[BaseModel], kind: type) -> list[str]:
+    """The keys whose values are of this kind, or None."""
+    return [key for key, field in model.model_fields.items() if kind in (field.annotation, *get_args(field.annotation))]
 
 
 def _table(field: FieldInfo) -> type[BaseModel] | None:
