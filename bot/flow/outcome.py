@@ -46,9 +46,10 @@ def tell(tx: Tx, moved: Execution) -> None:
             channel=peer.channel,
             account=peer.account,
             delivery=DeliveryId(f"homing:outcome:{mark}"),
-            person=None,
-            person_native=None,
-            person_name=None,
+            # What an agent asks for because of this end, it asks for whoever asked for the execution.
+            person=moved.asker,
+            person_native=moved.asker_native,
+            person_name=moved.asker_name,
             text="",
             execution_id=moved.id,
         )
