@@ -189,9 +189,16 @@ class World:
             within_s=WITHIN_S,
         )
 
-    async def finish(self, asked: Asked | ExecutionId, output: str | ExecutionResult = "done\n") -> None:
+    async def until_started(self, execution_id: str | None) -> None:
+        await self.platform.until(
+            lambda: any(started == execution_id for _, started in self.puppets.starts),
+            f"{execution_id} runs on its node",
+            within_s=WITHIN_S,
+        )
+
+    async def finish(self, asked: Asked | str | None, output: str | ExecutionResult = "done\n") -> None:
         """The node's finished report; returns when the node would be answered."""
-        execution_id = asked.id if isinstance(asked, Asked) else asked
+        execution_id = asked.id if isinstance(asked, Asked) else ExecutionId(asked or "")
         result = a_result(output) if isinstance(output, str) else output
         await self.core.reports.finished(*self._report(execution_id, result))
 
@@ -233,6 +240,22 @@ class World:
         told = self.told(asked)
         assert len(told) == 1, [one.text for one in told]
         return told[0]
+
+    async def until_told_by(self, asked: Asked, *, count: int) -> None:
+        """Until that many outcome messages stand, moving the clock by two seconds again and again."""
+        for _ in range(60):
+            await self.pass_time(2.0)
+            if len(self.told(asked)) >= count:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"{asked.id} was told {len(self.told(asked))} times, not {count}")
+
+    async def told_once_besides(self, asked: Asked, dead: Peer, *, containing: str = "") -> Posted:
+        """As `told_once`, while another place is dead."""
+        await self.wait_told(asked, containing=containing)
+        await self.settled(besides=dead)
+        (told,) = self.told(asked)
+        return told
 
     async def execution(self, execution_id: ExecutionId) -> Execution:
         found = await self.store.read(lambda tx: tx.executions.get(execution_id))
