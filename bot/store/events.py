@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Select, and_, case, delete, exists, or_, select, update
+from sqlalchemy import Select, and_, case, delete, exists, func, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from bot.domain.event import (
@@ -35,11 +35,14 @@ _HELD_CLAIMS = (EventState.CLAIMED, EventState.SENDING)
 _NO_CLAIM: dict[str, object] = {"claim_token": None, "lease_until": None}
 
 _other = events.alias("other")
-_BEHIND = exists().where(
-    _other.c.address_id == events.c.address_id,
+# A value, not a condition on a join: whatever either planner believes of the tables, it is one look into the index an
+# event. As NOT EXISTS it took PostgreSQL 19 ms instead of 3 for 600 events, before their first ANALYZE.
+_HEAD = (
+    select(func.min(_other.c.sequence))
     # The same words as BLOCKS, for the same reason.
-    _other.c.blocks == BLOCKS.right,
-    _other.c.sequence < events.c.sequence,
+    .where(_other.c.address_id == events.c.address_id, _other.c.blocks == BLOCKS.right)
+    .correlate(events)
+    .scalar_subquery()
 )
 _ADDRESS_CLAIMED = exists().where(
     _other.c.address_id == events.c.address_id, _other.c.id != events.c.id, _other.c.claim_token.is_not(None)
@@ -108,7 +111,7 @@ class StoredEvents(Connected):
                         events.c.claim_token.is_(None),
                         and_(events.c.state == EventState.RECONCILING.value, events.c.lease_until <= now),
                     ),
-                    ~_BEHIND,
+                    events.c.sequence == _HEAD,
                     ~_ADDRESS_CLAIMED,
                     or_(*(_speaks(channel, account) for channel, account in channels)),
                 )
