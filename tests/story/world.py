@@ -306,10 +306,14 @@ class World:
 
     # --- time --------------------------------------------------------------------------------------
 
-    async def pass_time(self, seconds: float) -> None:
-        """Move the clock and let every loop look; the sweep has made its pass when this returns."""
+    def advance(self, seconds: float) -> None:
+        """Move the clock, and wake nobody."""
         assert isinstance(self.clock, ManualClock)
         self.clock.advance(seconds)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Move the clock and let every loop look; the sweep has made its pass when this returns."""
+        self.advance(seconds)
         await self.core.sweep.step()
         self.core.signals.all()
         await self.look()
