@@ -50,6 +50,7 @@ class LoopbackChannel:
         self._inbox: Inbox | None = None
         self._client: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
+        self._is_closed = False
 
     @property
     def name(self) -> ChannelName:
@@ -64,7 +65,7 @@ class LoopbackChannel:
         return self._capabilities
 
     async def start(self, inbox: Inbox) -> None:
-        self._inbox = inbox
+        self._inbox, self._is_closed = inbox, False
         app = web.Application()
         app.router.add_post("/", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -79,6 +80,7 @@ class LoopbackChannel:
                 await self._register(None)
             await self._runner.cleanup()
             self._runner = None
+        self._is_closed = True
         if self._client is not None:
             await self._client.close()
             self._client = None
@@ -130,6 +132,8 @@ class LoopbackChannel:
         await self._call("hook", form, lost=ChannelUnavailable)
 
     async def _call(self, verb: str, form: Form, *, lost: type[ChannelError]) -> Form:
+        if self._is_closed:
+            raise ChannelUnavailable("this channel is closed")
         if self._client is None:
             connector = aiohttp.TCPConnector(limit=0)
             self._client = aiohttp.ClientSession(connector=connector, timeout=self._answer)

@@ -15,6 +15,7 @@ from bot.domain.policy import Person, Rule, Verdict
 from bot.domain.session import PeerKind, PersonId, key_for
 from tests.platforms.faults import Fault
 from tests.platforms.forms import code_of
+from tests.platforms.posted import Posted
 from tests.story.agents import Seen
 from tests.story.conftest import MakeWorld
 from tests.story.world import OWNER, World, a_peer, a_settings
@@ -326,5 +327,5 @@ async def test_a_denial_shows_its_reason_to_the_one_who_asked(world: World) -> N
     assert key_for(asked.peer) == (await world.execution(asked.id)).session
 
 
-def _cards(world: World) -> list[object]:
+def _cards(world: World) -> list[Posted]:
     return [one for one in world.platform.at(OPS) if one.kind is PostKind.CARD]

@@ -30,6 +30,7 @@ from bot.domain.session import (
     ThreadId,
 )
 from bot.flow.completion import Completion
+from bot.flow.dispatch import Dispatch
 from bot.flow.signals import Signals
 from bot.ports import Channel, Clock, NodeHub, Store
 from bot.store import OpenStore, open_store
@@ -189,6 +190,12 @@ class World:
             within_s=WITHIN_S,
         )
 
+    async def dispatch_once(self) -> None:
+        """One look of a dispatch of our own, and the end of what it began: what is not handed over now is held."""
+        dispatch = Dispatch(self.store, self.hub, self.settings.policy, self.core.signals)
+        await dispatch.step()
+        await dispatch.tasks.drain()
+
     async def until_started(self, execution_id: str | None) -> None:
         await self.platform.until(
             lambda: any(started == execution_id for _, started in self.puppets.starts),
@@ -292,6 +299,8 @@ class World:
         if any(event.address.peer != besides for event in owed):
             return False
         if await self.count("SELECT count(*) FROM inputs WHERE state <> 'answered'"):
+            return False
+        if await self.count("SELECT count(*) FROM executions WHERE state = 'preparing'"):
             return False
         # A card behind an event that blocks its address waits for it.
         lagging = (
