@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import sqlite3
@@ -38,7 +37,7 @@ class GatewayProcess:
         return self._home / "data" / "homing.db"
 
     async def start(self) -> None:
-        """Start it and wait until it answers and its node is connected."""
+        """Start it and wait until it answers."""
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *_homing("run", "--config", str(self._config)),
@@ -119,9 +118,7 @@ class GatewayProcess:
             return False
         writer.close()
         await writer.wait_closed()
-        status = await self.homing("status")
-        nodes = status.get("nodes")
-        return isinstance(nodes, list) and any(node.get("connected") for node in nodes)
+        return True
 
 
 def _homing(*words: str) -> tuple[str, ...]:
@@ -132,11 +129,3 @@ def _free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True

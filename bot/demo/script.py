@@ -34,6 +34,7 @@ where = ["web:channel:lab"]
 action = "ask"
 expires_after = "4s"
 """
+_LOOKS, _LOOK_S = 60, 0.25
 _KILLS = 6
 """The kill must hit the milliseconds between finish and relay; a miss is seen and tried again."""
 
@@ -84,6 +85,17 @@ class Demo:
         self.say(f"  {_place(asked):<22} {by} asks: {title}")
         return asked
 
+    async def wait_for_node(self) -> None:
+        """Until the chat itself says that the node is connected."""
+        owner = self.people["owner"]
+        for _ in range(_LOOKS):
+            asked = await owner.say("general", "nodes")
+            answer = await owner.wait_for("general", _is_reply_after(asked), "the list of nodes")
+            if "not connected" not in answer.text:
+                return
+            await asyncio.sleep(_LOOK_S)
+        raise DemoError("the node did not connect")
+
     async def card(self, asked: Asked) -> Seen:
         owner = self.people["owner"]
         seen = await owner.wait_for(
@@ -125,6 +137,7 @@ class Demo:
             await self.invite(name)
         for room in ROOMS:
             await self.people["owner"].open_room(room)
+        await self.wait_for_node()
 
     async def several_at_once(self) -> None:
         self.say("2. Two rooms and a thread ask at the same time; the owner approves; each result comes home.")
@@ -165,6 +178,7 @@ class Demo:
             await self.gateway.start()
             self.say("  gateway started again")
             await self.told(asked, "result")
+            await self.wait_for_node()
             if state != "told":
                 return
         raise DemoError(f"the kill missed the moment between finish and relay {_KILLS} times")
@@ -232,6 +246,10 @@ async def run_demo(say: Callable[[str], None]) -> bool:
     failed = sum(not held for held, _ in claims)
     say(f"{len(claims) - failed} of {len(claims)} claims hold, in {time.monotonic() - began:.0f} s.")
     return failed == 0
+
+
+def _is_reply_after(message_id: int) -> Callable[[Seen], bool]:
+    return lambda seen: seen.id > message_id and seen.kind == "reply"
 
 
 def _place(asked: Asked) -> str:
