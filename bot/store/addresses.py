@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from functools import cache
+
+from sqlalchemy import Connection, Executable
 
 from bot.domain.event import AddressId
 from bot.domain.session import Peer
@@ -21,6 +23,12 @@ COLUMNS = (
 """What `rows.peer_of_row` reads."""
 
 
+@cache
+def _drawing(dialect: str) -> Executable:
+    drawn = insert_or_update(dialect, addresses, "digest", lambda _: {"sequence": addresses.c.sequence + 1})
+    return drawn.returning(addresses.c.id, addresses.c.sequence)
+
+
 def draw_sequence(connection: Connection, peer: Peer) -> tuple[AddressId, int]:
     """The row of this place, made if need be, and its next number.
 
@@ -28,22 +36,17 @@ def draw_sequence(connection: Connection, peer: Peer) -> tuple[AddressId, int]:
     so nobody who reads number n can be overtaken by an n - 1 that was not committed yet.
     """
     row = connection.execute(
-        insert_or_update(
-            connection,
-            addresses,
-            "digest",
-            {
-                "digest": peer_digest(peer),
-                "conversation_digest": conversation_digest(peer),
-                "agent": peer.agent,
-                "channel": peer.channel,
-                "account": peer.account,
-                "kind": peer.kind.value,
-                "native": peer.id,
-                "thread": peer.thread,
-                "sequence": 1,
-            },
-            {"sequence": addresses.c.sequence + 1},
-        ).returning(addresses.c.id, addresses.c.sequence)
+        _drawing(connection.dialect.name),
+        {
+            "digest": peer_digest(peer),
+            "conversation_digest": conversation_digest(peer),
+            "agent": peer.agent,
+            "channel": peer.channel,
+            "account": peer.account,
+            "kind": peer.kind.value,
+            "native": peer.id,
+            "thread": peer.thread,
+            "sequence": 1,
+        },
     ).one()
     return AddressId(row.id), int(row.sequence)

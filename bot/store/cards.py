@@ -33,7 +33,7 @@ class StoredCards(Connected):
         shown_revision: int,
     ) -> None:
         self.connection.execute(
-            insert_or_ignore(self.connection, cards),
+            insert_or_ignore(self.dialect, cards),
             {
                 "execution_id": execution_id,
                 "address_id": address_id,

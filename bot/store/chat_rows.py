@@ -31,7 +31,7 @@ class StoredChat(Connected):
             return standing, False
         change = self._draw_change()
         written = self.connection.execute(
-            insert_or_ignore(self.connection, chat_entries).returning(*chat_entries.c),
+            insert_or_ignore(self.dialect, chat_entries, *chat_entries.c),
             {
                 "id": change,
                 "change": change,
@@ -52,15 +52,8 @@ class StoredChat(Connected):
         return _entry_of(self.connection.execute(_by_nonce(author, nonce)).one()), False
 
     def _draw_change(self) -> int:
-        drawn = self.connection.execute(
-            insert_or_update(
-                self.connection,
-                chat_counter,
-                "id",
-                {"id": _COUNTER, "change": 1},
-                {"change": chat_counter.c.change + 1},
-            ).returning(chat_counter.c.change)
-        )
+        drawing = insert_or_update(self.dialect, chat_counter, "id", lambda _: {"change": chat_counter.c.change + 1})
+        drawn = self.connection.execute(drawing.returning(chat_counter.c.change), {"id": _COUNTER, "change": 1})
         return int(drawn.scalar_one())
 
     def revise(self, entry_id: int, *, body: str) -> ChatEntry | None:
@@ -97,13 +90,13 @@ class StoredChat(Connected):
 
     def open_room(self, room: str) -> None:
         self.connection.execute(
-            insert_or_ignore(self.connection, chat_rooms),
+            insert_or_ignore(self.dialect, chat_rooms),
             {"room_digest": digest(room), "room": room, "opened_at": self.now},
         )
 
     def invite(self, *, secret_hash: str, person: ChatPerson, expires_at: float) -> None:
         self.connection.execute(
-            insert_or_ignore(self.connection, chat_invitations),
+            insert_or_ignore(self.dialect, chat_invitations),
             {"secret_hash": secret_hash, "native": person.native, "name": person.name, "expires_at": expires_at},
         )
 
@@ -117,12 +110,11 @@ class StoredChat(Connected):
         if used is None:
             return None
         person = {"native_digest": digest(used.native), "native": used.native, "name": used.name}
-        self.connection.execute(
-            insert_or_update(self.connection, chat_people, "native_digest", person, {"name": used.name})
-        )
+        naming = insert_or_update(self.dialect, chat_people, "native_digest", lambda new: {"name": new.name})
+        self.connection.execute(naming, person)
         self.connection.execute(delete(chat_cookies).where(chat_cookies.c.expires_at <= self.now))
         self.connection.execute(
-            insert_or_ignore(self.connection, chat_cookies),
+            insert_or_ignore(self.dialect, chat_cookies),
             {"cookie_hash": cookie_hash, "native_digest": digest(used.native), "expires_at": cookie_expires_at},
         )
         return ChatPerson(native=used.native, name=used.name)

@@ -6,8 +6,21 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Select, and_, case, delete, exists, func, or_, select, update
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import (
+    Float,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from bot.domain.event import (
     BLOCKING,
@@ -49,6 +62,32 @@ _ADDRESS_CLAIMED = exists().where(
 )
 
 
+_CLAIMABLE = (
+    _EVENTS.where(
+        BLOCKS,
+        events.c.state.in_(bindparam("states", expanding=True)),
+        events.c.not_before <= bindparam("now", type_=Float),
+        # Asking the network again is harmless, so a lapsed question needs no sweep.
+        or_(
+            events.c.claim_token.is_(None),
+            and_(events.c.state == EventState.RECONCILING.value, events.c.lease_until <= bindparam("now", type_=Float)),
+        ),
+        events.c.sequence == _HEAD,
+        ~_ADDRESS_CLAIMED,
+        tuple_(addresses.c.channel, addresses.c.account).in_(bindparam("channels", expanding=True)),
+    )
+    .order_by(events.c.not_before, events.c.id)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(of=events, skip_locked=True)
+)
+_SPENT = select(spent_identities.c.identity_digest).where(
+    spent_identities.c.identity_digest == bindparam("this_digest")
+)
+_THIS = (events.c.id == bindparam("this_id"), events.c.state == bindparam("from_state"))
+_MOVE = update(events).where(*_THIS)
+_MOVE_MINE = update(events).where(*_THIS, events.c.claim_token == bindparam("this_token"))
+
+
 def _state_columns(state: EventState) -> dict[str, object]:
     return {"state": state.value, "blocks": int(state in BLOCKING)}
 
@@ -56,13 +95,12 @@ def _state_columns(state: EventState) -> dict[str, object]:
 class StoredEvents(Connected):
     def add(self, event: NewEvent) -> bool:
         identity = digest(event.identity)
-        spent = select(spent_identities.c.identity_digest).where(spent_identities.c.identity_digest == identity)
-        if self.connection.execute(spent).first() is not None:
+        if self.connection.execute(_SPENT, {"this_digest": identity}).first() is not None:
             return False
         address_id, sequence = draw_sequence(self.connection, event.address.peer)
         now = self.now
         written = self.connection.execute(
-            insert_or_ignore(self.connection, events).returning(events.c.id),
+            insert_or_ignore(self.dialect, events, events.c.id),
             {
                 "identity": event.identity,
                 "identity_digest": identity,
@@ -102,22 +140,13 @@ class StoredEvents(Connected):
         free = [
             event_of(row)
             for row in self.connection.execute(
-                _EVENTS.where(
-                    BLOCKS,
-                    events.c.state.in_([state.value for state in states]),
-                    events.c.not_before <= now,
-                    # Asking the network again is harmless, so a lapsed question needs no sweep.
-                    or_(
-                        events.c.claim_token.is_(None),
-                        and_(events.c.state == EventState.RECONCILING.value, events.c.lease_until <= now),
-                    ),
-                    events.c.sequence == _HEAD,
-                    ~_ADDRESS_CLAIMED,
-                    or_(*(_speaks(channel, account) for channel, account in channels)),
-                )
-                .order_by(events.c.not_before, events.c.id)
-                .limit(limit)
-                .with_for_update(of=events, skip_locked=True)
+                _CLAIMABLE,
+                {
+                    "states": [state.value for state in states],
+                    "channels": [tuple(pair) for pair in channels],
+                    "now": now,
+                    "most": limit,
+                },
             ).all()
         ]
         claimed = [
@@ -162,7 +191,7 @@ class StoredEvents(Connected):
         if self.connection.execute(mine).first() is None:
             return False
         self.connection.execute(
-            insert_or_ignore(self.connection, receipts),
+            insert_or_ignore(self.dialect, receipts),
             {
                 "event_id": event.id,
                 "part": part,
@@ -206,10 +235,10 @@ class StoredEvents(Connected):
             changes["maybe_repeat"] = int(maybe_repeat)
         if trouble is not None:
             changes["trouble"] = trouble
-        guard = [events.c.id == event.id, events.c.state == event.state.value]
+        guard: dict[str, object] = {"this_id": event.id, "from_state": event.state.value}
         if token is not None:
-            guard.append(events.c.claim_token == token)
-        return bool(self.connection.execute(update(events).where(*guard).values(**changes)).rowcount)
+            guard["this_token"] = token
+        return bool(self.connection.execute(_MOVE if token is None else _MOVE_MINE, {**guard, **changes}).rowcount)
 
     def renew(self, event: Event, *, token: ClaimToken, lease_s: float) -> bool:
         renewed = self.connection.execute(
@@ -252,13 +281,9 @@ class StoredEvents(Connected):
         if not gone:
             return 0
         spent = [{"identity_digest": row.identity_digest} for row in gone]
-        self.connection.execute(insert_or_ignore(self.connection, spent_identities), spent)
+        self.connection.execute(insert_or_ignore(self.dialect, spent_identities), spent)
         self.connection.execute(delete(events).where(events.c.id.in_([row.id for row in gone])))
         return len(gone)
 
     def _all(self, query: Select[Any]) -> list[Event]:
         return [event_of(row) for row in self.connection.execute(query).all()]
-
-
-def _speaks(channel: ChannelName, account: AccountName) -> ColumnElement[bool]:
-    return and_(addresses.c.channel == channel, addresses.c.account == account)

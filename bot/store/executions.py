@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Select, delete, exists, func, insert, literal, select, update
+from sqlalchemy import Select, bindparam, delete, exists, func, insert, select, update
 
 from bot.domain.command import NodeFingerprint
 from bot.domain.event import EventState, InputState
@@ -26,14 +27,25 @@ from bot.store.rows import execution_of, execution_values
 from bot.store.schema import digest, events, executions, inputs, spent_identities, steps, tombstones, votes
 from bot.store.transaction import Connected, insert_or_ignore
 
+# Made once: making a statement of twenty columns costs more than running it.
+_ONE = select(executions).where(executions.c.id == bindparam("this_id"))
+_LOCKED = _ONE.with_for_update()
+_TOMBSTONE = select(tombstones.c.id).where(tombstones.c.id == bindparam("this_id"))
+_WRITE = (
+    update(executions)
+    .where(executions.c.id == bindparam("this_id"), executions.c.state == bindparam("from_state"))
+    .values(revision=executions.c.revision + 1)
+    .returning(executions.c.revision)
+)
+_STEP = insert(steps)
+
 
 class StoredExecutions(Connected):
     def insert(self, execution: Execution) -> bool:
-        gone = select(literal(1)).where(tombstones.c.id == execution.id)
-        if self.connection.execute(gone).first() is not None:
+        if self.connection.execute(_TOMBSTONE, {"this_id": execution.id}).first() is not None:
             return False
         written = self.connection.execute(
-            insert_or_ignore(self.connection, executions).returning(executions.c.id),
+            insert_or_ignore(self.dialect, executions, executions.c.id),
             {
                 "id": execution.id,
                 "state": execution.state.value,
@@ -44,11 +56,11 @@ class StoredExecutions(Connected):
         return written.first() is not None
 
     def get(self, execution_id: ExecutionId) -> Execution | None:
-        return self._one(select(executions).where(executions.c.id == execution_id))
+        return self._one(_ONE, execution_id)
 
     def lock(self, execution_id: ExecutionId) -> Execution | None:
         # SQLite drops the clause: there a write transaction is alone anyway.
-        return self._one(select(executions).where(executions.c.id == execution_id).with_for_update())
+        return self._one(_LOCKED, execution_id)
 
     def move(
         self, execution: Execution, trigger: Trigger, *, by: str | None = None, detail: str | None = None
@@ -63,10 +75,13 @@ class StoredExecutions(Connected):
 
     def _write(self, execution: Execution, state: ExecutionState) -> int:
         written = self.connection.execute(
-            update(executions)
-            .where(executions.c.id == execution.id, executions.c.state == execution.state.value)
-            .values(state=state.value, revision=executions.c.revision + 1, **execution_values(execution))
-            .returning(executions.c.revision)
+            _WRITE,
+            {
+                "this_id": execution.id,
+                "from_state": execution.state.value,
+                "state": state.value,
+                **execution_values(execution),
+            },
         ).scalar()
         if written is None:
             raise StaleRow(f"execution {execution.id} is no longer {execution.state.value}")
@@ -74,7 +89,7 @@ class StoredExecutions(Connected):
 
     def step(self, execution_id: ExecutionId, what: str, *, by: str | None = None, detail: str | None = None) -> None:
         self.connection.execute(
-            insert(steps),
+            _STEP,
             {"execution_id": execution_id, "at": self.now, "what": what, "by_whom": by, "detail": detail},
         )
 
@@ -86,7 +101,7 @@ class StoredExecutions(Connected):
 
     def vote(self, execution_id: ExecutionId, person: PersonId, *, approves: bool, reason: str) -> bool:
         written = self.connection.execute(
-            insert_or_ignore(self.connection, votes).returning(votes.c.execution_id),
+            insert_or_ignore(self.dialect, votes, votes.c.execution_id),
             {
                 "execution_id": execution_id,
                 "person_digest": digest(person),
@@ -170,12 +185,12 @@ class StoredExecutions(Connected):
             return 0
         ids = [row.id for row in gone]
         self.connection.execute(
-            insert_or_ignore(self.connection, tombstones),
+            insert_or_ignore(self.dialect, tombstones),
             [{"id": row.id, "origin": row.origin, "state": row.state, "ended_at": row.ended_at} for row in gone],
         )
         theirs = events.c.execution_id.in_(ids)
         self.connection.execute(
-            insert_or_ignore(self.connection, spent_identities).from_select(
+            insert_or_ignore(self.dialect, spent_identities).from_select(
                 ["identity_digest"], select(events.c.identity_digest).where(theirs)
             )
         )
@@ -183,9 +198,9 @@ class StoredExecutions(Connected):
         self.connection.execute(delete(executions).where(executions.c.id.in_(ids)))
         return len(ids)
 
-    def _one(self, query: Select[tuple[object, ...]]) -> Execution | None:
-        row = self.connection.execute(query).first()
+    def _one(self, query: Select[Any], execution_id: ExecutionId) -> Execution | None:
+        row = self.connection.execute(query, {"this_id": execution_id}).first()
         return None if row is None else execution_of(row)
 
-    def _all(self, query: Select[tuple[object, ...]]) -> list[Execution]:
+    def _all(self, query: Select[Any]) -> list[Execution]:
         return [execution_of(row) for row in self.connection.execute(query).all()]

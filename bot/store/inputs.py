@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
-from sqlalchemy import delete, exists, func, or_, select, update
+from sqlalchemy import Executable, delete, exists, func, or_, select, update
 
 from bot.domain.event import (
     INPUT_TRANSITIONS,
@@ -33,13 +34,22 @@ _MAX_EARLY = 1_000
 _other = inputs.alias("other")
 
 
+@cache
+def _remembering(dialect: str, *, newest: bool) -> Executable:
+    """Only a message says where its session is now: a result comes home to where it was asked, perhaps long ago."""
+    known = sessions.c.address
+    if newest:
+        return insert_or_update(dialect, sessions, "digest", lambda new: {"address": func.coalesce(new.address, known)})
+    return insert_or_update(dialect, sessions, "digest", lambda new: {"address": func.coalesce(known, new.address)})
+
+
 class StoredInputs(Connected):
     def add(self, new: NewInput) -> InputId | None:
         now = self.now
         answered = new.state is InputState.ANSWERED
         address = address_text(new.address)
         written = self.connection.execute(
-            insert_or_ignore(self.connection, inputs).returning(inputs.c.id),
+            insert_or_ignore(self.dialect, inputs, inputs.c.id),
             {
                 "delivery_digest": digest(new.channel, new.account, new.delivery),
                 "channel": new.channel,
@@ -63,16 +73,9 @@ class StoredInputs(Connected):
         ).scalar()
         if written is None:
             return None
-        # Only a message says where its session is now: a result comes home to where it was asked, perhaps long ago.
-        newest = address if new.kind is InputKind.MESSAGE else func.coalesce(sessions.c.address, address)
         self.connection.execute(
-            insert_or_update(
-                self.connection,
-                sessions,
-                "digest",
-                {"digest": digest(new.session), "session": new.session, "address": address},
-                {"address": newest if address is not None else sessions.c.address},
-            )
+            _remembering(self.dialect, newest=new.kind is InputKind.MESSAGE),
+            {"digest": digest(new.session), "session": new.session, "address": address},
         )
         return InputId(written)
 
@@ -168,7 +171,7 @@ class StoredInputs(Connected):
     def keep_early(self, press: ButtonPress | Reaction, *, until: float) -> None:
         peer = press.peer
         self.connection.execute(
-            insert_or_ignore(self.connection, early),
+            insert_or_ignore(self.dialect, early),
             {
                 "delivery_digest": digest(peer.channel, peer.account, press.delivery),
                 "conversation_digest": conversation_digest(peer),

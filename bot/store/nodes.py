@@ -27,7 +27,7 @@ class StoredNodes(Connected):
         now = self.now
         for number in range(1, _MAX_NAMESAKES):
             self.connection.execute(
-                insert_or_ignore(self.connection, nodes),
+                insert_or_ignore(self.dialect, nodes),
                 {
                     "fingerprint": fingerprint,
                     "public_key": public_key,

@@ -19,10 +19,10 @@ class StoredSwitches(Connected):
 
     def pause(self, *, by: str, reason: str) -> None:
         # Paused twice is paused since the first time, for the newest reason.
-        newest: dict[str, object] = {"by_whom": by, "reason": reason}
-        self.connection.execute(
-            insert_or_update(self.connection, switches, "name", {"name": PAUSED, "since": self.now, **newest}, newest)
+        pausing = insert_or_update(
+            self.dialect, switches, "name", lambda new: {"by_whom": new.by_whom, "reason": new.reason}
         )
+        self.connection.execute(pausing, {"name": PAUSED, "by_whom": by, "reason": reason, "since": self.now})
 
     def resume(self) -> None:
         self.connection.execute(delete(switches).where(switches.c.name == PAUSED))
@@ -33,13 +33,7 @@ class StoredSwitches(Connected):
         ).scalar()
 
     def mark_cadence(self, session: SessionKey) -> None:
-        now = self.now
-        self.connection.execute(
-            insert_or_update(
-                self.connection,
-                sessions,
-                "digest",
-                {"digest": digest(session), "session": session, "last_cadence_at": now},
-                {"last_cadence_at": now},
-            )
+        marking = insert_or_update(
+            self.dialect, sessions, "digest", lambda new: {"last_cadence_at": new.last_cadence_at}
         )
+        self.connection.execute(marking, {"digest": digest(session), "session": session, "last_cadence_at": self.now})

@@ -6,9 +6,12 @@ Deliberately absent: how it begins and ends, which each database does in its own
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import ColumnElement, Connection, Insert, Table
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.base import ColumnCollection
 
 
 class Connected:
@@ -21,21 +24,34 @@ class Connected:
         self._moment = moment
 
     @property
+    def dialect(self) -> str:
+        return self.connection.dialect.name
+
+    @property
     def now(self) -> float:
         return self._moment()
 
 
-def insert_or_ignore(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """INSERT … ON CONFLICT DO NOTHING, which both databases know and SQLAlchemy spells twice."""
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    return postgresql.insert(table).on_conflict_do_nothing()
+@cache
+def insert_or_ignore(dialect: str, table: Table, *returning: ColumnElement[Any]) -> Insert:
+    """INSERT … ON CONFLICT DO NOTHING, which both databases know and SQLAlchemy spells twice.
+
+    Made once: making a statement of twenty columns costs more than running it.
+    """
+    statement: Insert
+    if dialect == "sqlite":
+        statement = sqlite.insert(table).on_conflict_do_nothing()
+    else:
+        statement = postgresql.insert(table).on_conflict_do_nothing()
+    return statement.returning(*returning) if returning else statement
 
 
 def insert_or_update(
-    connection: Connection, table: Table, key: str, values: dict[str, object], changes: dict[str, object]
+    dialect: str, table: Table, key: str, changes: Callable[[ColumnCollection[str, Any]], dict[str, object]]
 ) -> sqlite.Insert | postgresql.Insert:
-    """INSERT `values`, or write `changes` into the row that has this `key` already."""
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table).values(values).on_conflict_do_update(index_elements=[key], set_=changes)
-    return postgresql.insert(table).values(values).on_conflict_do_update(index_elements=[key], set_=changes)
+    """INSERT, or write `changes` into the row that has this `key` already; it is given what was to be inserted."""
+    if dialect == "sqlite":
+        ours = sqlite.insert(table)
+        return ours.on_conflict_do_update(index_elements=[key], set_=changes(ours.excluded))
+    theirs = postgresql.insert(table)
+    return theirs.on_conflict_do_update(index_elements=[key], set_=changes(theirs.excluded))
