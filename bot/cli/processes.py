@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -91,6 +92,9 @@ def demo(as_json: AsJson = False) -> None:
     """
     from bot.demo import run_demo
 
+    for needed in ("pydantic_settings", "sqlalchemy", "jinja2"):
+        # The demo's gateway is a process of its own: what it lacks is better said here, at once.
+        importlib.import_module(needed)
     if not asyncio.run(run_demo(_say_aside if as_json else shown.line)):
         raise HomingError("a claim of the demo does not hold; the lines above say which")
     if as_json:

@@ -48,7 +48,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, none: str) -
     for row in rows:
         shown.add_row(*(Text(visible(cell)) for cell in row))
     # Into a pipe nothing is wrapped: other programs read it by lines.
-    console = Console() if sys.stdout.isatty() else Console(width=10_000, no_color=True)
+    console = Console() if sys.stdout.isatty() else Console(width=10_000, force_terminal=False)
     console.print(shown, soft_wrap=not sys.stdout.isatty())
 
 
