@@ -9,6 +9,8 @@ PYTEST := $(BIN)/python -m pytest
 # Two workers: the tests wait for processes and sockets more than they compute. A file stays on one worker.
 WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadfile
+# What exercises the pure core and the story; the other tests repeat it through sockets and pages.
+CORE_TESTS := $(wildcard tests/domain tests/flow tests/agent tests/story)
 NOT_LONG := $(if $(CHROMIUM),not long,not long and not browser)
 
 .DEFAULT_GOAL := help
@@ -48,7 +50,7 @@ types: $(READY) ## mypy --strict
 
 coverage: $(READY) ## branches of bot/domain and bot/flow: every one is taken by a test
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q -m "not long and not browser" tests/domain tests/flow tests/story
+	@$(BIN)/coverage run -m pytest -q -m "not long and not browser" $(CORE_TESTS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --include='bot/domain/*,bot/flow/*' --show-missing --skip-covered --fail-under=100
 

@@ -46,16 +46,25 @@ def node(
         Path, typer.Option("--state-dir", help="Its key, journal and reports.", metavar="FOLDER")
     ] = Path("homing-node"),
     work_dir: Annotated[
-        Path | None, typer.Option("--work-dir", help="Where commands start. Left out: here.", metavar="FOLDER")
+        Path | None,
+        typer.Option("--work-dir", help="Where commands start. Left out: the home folder.", metavar="FOLDER"),
     ] = None,
     env: Annotated[
         list[str] | None,
-        typer.Option("--env", help="A variable that commands are given beside the usual few; may be repeated."),
+        typer.Option("--env", help="A variable of here that commands get as well; may be repeated.", metavar="NAME"),
     ] = None,
     gateway_key: Annotated[
         str | None,
         typer.Option("--gateway-key", help="The gateway's fingerprint; any other is refused.", metavar="FINGERPRINT"),
     ] = None,
+    allow_plain: Annotated[
+        bool,
+        typer.Option(
+            "--allow-plain",
+            help="Take ws:// to another machine, where the network itself is encrypted. Else anybody on the way can "
+            "read and change what runs.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run commands on this machine for a gateway. Needs only this package, without its extra.
@@ -67,16 +76,18 @@ def node(
     import socket
 
     from bot.log import set_up
-    from bot.node.client import NodeSettings, run_node
+    from bot.node.client import run_node
+    from bot.node.settings import NodeSettings
 
     set_up(as_json=True if as_json else None)
     settings = NodeSettings(
-        gateway=gateway,
+        gateway_url=gateway,
         name=name or socket.gethostname(),
         state_dir=state_dir,
-        work_dir=work_dir or Path.cwd(),
-        env=tuple(env or ()),
+        work_dir=work_dir,
+        env_names=tuple(env or ()),
         gateway_key=gateway_key,
+        allow_plain=allow_plain,
     )
     asyncio.run(run_node(settings))
     if as_json:
