@@ -183,7 +183,7 @@ class LoopbackPlatform:
     def by_bot(self) -> list[Posted]:
         return [posted for posted in self.messages if posted.author is None]
 
-    async def until(self, found: Callable[[], R], what: str, *, within_s: float) -> R:
+    async def until(self, found: Callable[[], R | None], what: str, *, within_s: float) -> R:
         """The first truthy `found()`; looked at after every change here and ten times a second. Fails with `what`."""
         until = time.monotonic() + within_s
         while True:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from bot.app import CoreSettings
+from bot.domain.message import Capabilities
 from bot.store import migrate
 from tests.clock import ManualClock
 from tests.platforms.loopback import LoopbackPlatform
 from tests.postgres import fresh_postgres_url
 from tests.story.agents import Seen, seen
-from tests.story.world import World
+from tests.story.puppet import Puppets
+from tests.story.world import ACCOUNTS, World, a_settings
 
 __all__ = ["Seen", "seen"]
 
@@ -22,10 +25,26 @@ MakeWorld = Callable[..., contextlib.AbstractAsyncContextManager[World]]
 
 
 @contextlib.asynccontextmanager
-async def a_world(url: str, **more: object) -> AsyncIterator[World]:
-    ways = more.pop("platform", {})
-    async with LoopbackPlatform(**ways) as platform:  # type: ignore[arg-type] -- passed through
-        world = World(platform=platform, url=url, **{"clock": ManualClock(), **more})  # type: ignore[arg-type]
+async def a_world(
+    url: str,
+    *,
+    settings: CoreSettings | None = None,
+    accounts: Sequence[tuple[str, str]] = ACCOUNTS,
+    capabilities: Capabilities | None = None,
+    puppets: Puppets | None = None,
+    dedupes: bool = False,
+    remembers: bool = True,
+) -> AsyncIterator[World]:
+    async with LoopbackPlatform(dedupes=dedupes, remembers=remembers) as platform:
+        world = World(
+            platform=platform,
+            url=url,
+            clock=ManualClock(),
+            settings=settings or a_settings(),
+            accounts=accounts,
+            capabilities=capabilities,
+            puppets=puppets or Puppets(),
+        )
         await world.open()
         try:
             yield world

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from bot.app import CoreSettings
 from bot.domain.message import PostKind
 from bot.domain.session import AgentName, DirectScope, MainKey, PeerKind, format_key, key_for
 from bot.flow.schedule import ActiveHours
@@ -118,11 +119,11 @@ QUIET = ActiveHours(start=time(9), end=time(10), zone=ZoneInfo("UTC"))
 
 @pytest.mark.parametrize(
     "cadence",
-    [{"cadence_every_s": 0.0}, {"cadence_every_s": 1800.0, "active_hours": QUIET}, {"cadence_every_s": 1800.0}],
+    [a_settings(), a_settings(cadence_every_s=1800.0, active_hours=QUIET), a_settings(cadence_every_s=1800.0)],
     ids=["cadence off", "quiet hours", "just had its turn"],
 )
-async def test_f022_no_cadence_holds_back_a_result(make_world: MakeWorld, cadence: dict[str, object]) -> None:
-    async with make_world(settings=a_settings(**cadence)) as world:
+async def test_f022_no_cadence_holds_back_a_result(make_world: MakeWorld, cadence: CoreSettings) -> None:
+    async with make_world(settings=cadence) as world:
         for wait_s in (0.0, 96.0, 24.0):
             await world.pass_time(wait_s)
             asked = await world.ask_and_approve(SEED, "ada", "uptime")

@@ -8,6 +8,7 @@ from bot.domain.event import EventState
 from bot.domain.execution import ExecutionState
 from bot.domain.message import Action, PostKind
 from bot.domain.session import DirectScope, PeerKind
+from tests.platforms.posted import Posted
 from tests.story.agents import Seen
 from tests.story.conftest import MakeWorld
 from tests.story.world import NETWORKS, World, a_peer, a_settings
@@ -81,15 +82,7 @@ async def test_f011_three_chained_commands_bring_three_cards_and_three_results_h
     async with make_world() as world:
         asked = await world.ask(OPS, "ada", "echo first")
         for number, command in enumerate(("echo first", "echo second", "echo third")):
-            cards = await world.platform.until(
-                lambda wanted=number + 1: (
-                    found
-                    if len(found := [one for one in world.platform.at(OPS) if one.kind is PostKind.CARD]) == wanted
-                    else None
-                ),
-                f"the card of {command}",
-                within_s=15,
-            )
+            cards = await until_cards(world, number + 1)
             assert command in cards[-1].text
             await world.settled()
             await world.platform.press(cards[-1], "owner", Action.APPROVE)
@@ -161,3 +154,11 @@ async def test_f073_nothing_stands_anywhere_but_where_it_was_asked(world: World)
             if one.execution == asked.id or asked.id in one.text:
                 assert one.place == asked.card.place
     assert {one.place for one in world.platform.by_bot()} == {asked.card.place for asked in several}
+
+
+async def until_cards(world: World, count: int) -> list[Posted]:
+    def found() -> list[Posted] | None:
+        cards = [one for one in world.platform.at(OPS) if one.kind is PostKind.CARD]
+        return cards if len(cards) == count else None
+
+    return await world.platform.until(found, f"card {count}", within_s=15)

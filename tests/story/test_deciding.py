@@ -36,7 +36,8 @@ async def test_f048_each_press_decides_its_own_card_in_any_order(world: World, o
         decided = {at for at, asked in enumerate(several) if (await world.execution(asked.id)).decided_by is not None}
         assert decided == set(order[:done])
     await world.until_runs(several[0], several[2])
-    assert sorted(started for _, started in world.puppets.starts) == sorted([several[0].id, several[2].id])
+    assert len(world.puppets.starts) == 2
+    assert {started for _, started in world.puppets.starts} == {several[0].id, several[2].id}
 
 
 async def test_f049_a_typed_id_is_whole_or_nothing_and_its_case_and_quotes_do_not_matter(world: World) -> None:
@@ -308,9 +309,8 @@ async def test_f083_a_button_of_another_command_decides_nothing(world: World) ->
     asked, other = await world.ask(OPS, "ada", "uptime"), await world.ask(OPS, "ada", "rm -rf /")
     await world.settled()
     mine, theirs = asked.card.button(Action.APPROVE), other.card.button(Action.APPROVE)
-    forged = (theirs, replace(mine, shown=theirs.shown), replace(theirs, shown=mine.shown))
-    forged += (replace(mine, shown=CommandHash("0" * 64)),)
-    for button in forged:
+    forged = [theirs, replace(mine, shown=theirs.shown), replace(theirs, shown=mine.shown)]
+    for button in [*forged, replace(mine, shown=CommandHash("0" * 64))]:
         note = await world.platform.press_button(asked.card, "owner", button)
         assert note is not None
         assert "Nothing was decided" in note

@@ -14,6 +14,7 @@ from bot.domain.event import EventState, EventTrigger
 from bot.domain.execution import ExecutionState
 from bot.domain.message import Capabilities, PostKind
 from bot.domain.retry import MAX_ATTEMPTS
+from bot.domain.session import Peer
 from tests.platforms.faults import Fault
 from tests.platforms.forms import code_of
 from tests.platforms.posted import place_of
@@ -23,9 +24,9 @@ from tests.story.world import Asked, World, a_peer
 HERE, THERE = a_peer("here", thread="1"), a_peer("there")
 
 
-async def a_running_one(world: World, peer: object = HERE, command: str = "uptime") -> Asked:
+async def a_running_one(world: World, peer: Peer = HERE, command: str = "uptime") -> Asked:
     """It runs, and everything before is told: the next post is its result."""
-    asked = await world.ask_and_approve(peer, "ada", command)  # type: ignore[arg-type]
+    asked = await world.ask_and_approve(peer, "ada", command)
     await world.settled()
     return asked
 
@@ -110,7 +111,7 @@ async def test_f040_f098_an_answer_lost_after_the_effect_is_found_again_and_not_
 
 
 async def test_f040_a_send_that_nobody_can_ask_about_is_repeated_and_says_so(make_world: MakeWorld) -> None:
-    async with make_world(platform={"remembers": False}) as world:
+    async with make_world(remembers=False) as world:
         asked = await a_running_one(world)
         world.platform.order(Fault.LOST_ANSWER)
         await world.finish(asked, "up 3 days")

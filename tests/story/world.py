@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import text
 
-from bot.app import Core, CoreSettings, SystemClock
+from bot.app import Core, CoreSettings
 from bot.domain.command import NodeFingerprint
 from bot.domain.event import BLOCKING, Event, EventState
 from bot.domain.execution import Execution, ExecutionId, ExecutionResult, ExecutionState
@@ -22,6 +23,7 @@ from bot.domain.session import (
     AccountName,
     AgentName,
     ChannelName,
+    DirectScope,
     MessageId,
     NativeId,
     Peer,
@@ -31,9 +33,11 @@ from bot.domain.session import (
 )
 from bot.flow.completion import Completion
 from bot.flow.dispatch import Dispatch
+from bot.flow.schedule import ActiveHours
 from bot.flow.signals import Signals
-from bot.ports import Channel, Clock, NodeHub, Store
+from bot.ports import Channel, Clock, NodeHub, Store, Tx
 from bot.store import OpenStore, open_store
+from bot.store.transaction import Connected
 from tests.clock import ManualClock
 from tests.platforms.loopback import LoopbackPlatform, Posted, channels_of
 from tests.story.puppet import Puppets, a_result, fingerprint_of
@@ -41,6 +45,7 @@ from tests.story.puppet import Puppets, a_result, fingerprint_of
 WITHIN_S = 15.0
 """How long anything may take before a story fails: a loaded machine gets its time, a passing test never waits it."""
 NETWORKS = ("discord", "slack", "whatsapp")
+ACCOUNTS = tuple((network, "default") for network in NETWORKS)
 OWNER = Person(name="owner", ids=tuple(PersonId(f"{network}:owner") for network in NETWORKS))
 
 
@@ -86,8 +91,8 @@ class World:
     url: str
     clock: Clock
     puppets: Puppets = field(default_factory=Puppets)
-    settings: CoreSettings = field(default_factory=lambda: a_settings())
-    accounts: Sequence[tuple[str, str]] = tuple((network, "default") for network in NETWORKS)
+    settings: CoreSettings
+    accounts: Sequence[tuple[str, str]]
     capabilities: Capabilities | None = None
     wrap: Callable[[Channel], Channel] | None = None
     """What stands between the core and a channel, where a story needs something there."""
@@ -154,8 +159,8 @@ class World:
 
     # --- people ------------------------------------------------------------------------------------
 
-    async def say(self, peer: Peer, person: str, words: str, **more: str) -> MessageId:
-        message_id, _ = await self.platform.say(peer, person, words, sent_at=self.clock.now(), **more)
+    async def say(self, peer: Peer, person: str, words: str) -> MessageId:
+        message_id, _ = await self.platform.say(peer, person, words, sent_at=self.clock.now())
         return message_id
 
     async def ask(self, peer: Peer, person: str = "ada", command: str = "uptime") -> Asked:
@@ -229,9 +234,9 @@ class World:
     ) -> list[Posted]:
         """Until `count` outcome messages stand; each must stand where it was asked, as an answer to the asker."""
 
-        def found() -> list[Posted]:
+        def found() -> list[Posted] | None:
             told = [one for one in self.told(asked) if containing in one.text]
-            return told if len(told) >= count else []
+            return told if len(told) >= count else None
 
         told = await self.platform.until(found, f"the outcome of {asked.id}, with {containing!r}", within_s=within_s)
         for one in told:
@@ -311,7 +316,7 @@ class World:
 
     async def count(self, query: str) -> int:
         """A look behind the port: one number."""
-        return await self.store.read(lambda tx: int(tx.inputs.connection.execute(text(query)).scalar_one()))  # type: ignore[attr-defined] -- behind the port
+        return await self.store.read(partial(_one_number, query))
 
     # --- time --------------------------------------------------------------------------------------
 
@@ -333,15 +338,24 @@ class World:
         await self.core.heartbeat.tasks.drain()
 
 
+def _one_number(query: str, tx: Tx) -> int:
+    assert isinstance(tx.inputs, Connected)
+    return int(tx.inputs.connection.execute(text(query)).scalar_one())
+
+
 def a_settings(
     *rules: Rule,
     owners: tuple[str, ...] = ("owner",),
     people: tuple[Person, ...] = (OWNER,),
-    **more: object,
+    scope: DirectScope = DirectScope.PER_ACCOUNT_CHANNEL_PEER,
+    cadence_every_s: float = 0.0,
+    active_hours: ActiveHours | None = None,
 ) -> CoreSettings:
-    policy = Policy(directory=Directory(people=people), owners=owners, rules=rules)
-    return CoreSettings(policy=policy, poll_s=0.2, sweep_s=0.5, **more)  # type: ignore[arg-type] -- passed through
-
-
-def real_time() -> Clock:
-    return SystemClock()
+    return CoreSettings(
+        policy=Policy(directory=Directory(people=people), owners=owners, rules=rules),
+        scope=scope,
+        cadence_every_s=cadence_every_s,
+        active_hours=active_hours,
+        poll_s=0.2,
+        sweep_s=0.5,
+    )
