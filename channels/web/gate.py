@@ -129,8 +129,6 @@ class Gate:
         if request.content_type != "application/json":
             # Also what makes a browser ask before it sends for a foreign page.
             raise Refusal(415, "type", "The request is not application/json.")
-        if (request.content_length or 0) > limit:
-            raise Refusal(413, "too_large", "The request is too large.")
         body = bytearray()
         try:
             async with asyncio.timeout(self._limits.body_timeout_s):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from bot.domain.message import Nonce
 from bot.domain.session import ReturnAddress
@@ -71,6 +71,25 @@ async def test_a_restart_of_the_gateway_loses_and_doubles_nothing(site: Site, en
     # The card of before the restart still takes a press.
     await page.get_by_role("button", name="Allow once: 7K3QHM").click()
     await until(lambda: len(site.inbox.presses) == 1, what="the press is recorded")
+
+
+async def test_a_stream_that_was_refused_is_asked_for_again(site: Site, enter: Enter) -> None:
+    """A server that is just starting answers 503, on which a browser's EventSource gives up for good."""
+    page = await enter("ana", "Ana Sol", at="#/room/ops")
+    refusals = 0
+
+    async def refuse_twice(route: Route) -> None:
+        nonlocal refusals
+        refusals += 1
+        await (route.fulfill(status=503, json={}) if refusals <= 2 else route.continue_())
+
+    await page.route("**/web/stream*", refuse_twice)
+    await page.reload()
+    await expect(page.get_by_text("The connection is lost. Reconnecting…")).to_be_visible()
+    await site.channel.send(at(room("ops")), words("while it was away"), Nonce("n-1"))
+    await expect(texts(page)).to_have_text(["while it was away"])
+    await expect(page.get_by_text("The connection is lost")).to_be_hidden()
+    assert refusals == 3
 
 
 async def test_a_send_that_the_core_refused_keeps_the_words_and_is_one_message_in_the_end(
