@@ -12,6 +12,7 @@ from bot.domain.message import ButtonPress, Nonce, Reaction, Receipt
 from bot.domain.session import AccountName, DeliveryId, MessageId
 from bot.ports import Tx
 from bot.store import OpenStore
+from bot.store.schema import digest
 from tests.clock import START, ManualClock
 from tests.store.made import ALL_CHANNELS, ALL_CLAIMABLE, address, event, message, press, reaction, session
 
@@ -113,6 +114,16 @@ async def test_f026_two_replicas_never_run_one_session_twice_at_once(store: Open
     await asyncio.gather(*(work(one, ClaimToken(name)) for name, one in zip("abcd", (store, another) * 2, strict=True)))
     await work(store, ClaimToken("last"))
     assert sorted(answered) == sorted(f"{room}:{number}" for room in range(20) for number in (1, 2))
+
+
+async def test_a_session_that_was_claimed_between_the_look_and_the_lock_is_passed_over(store: OpenStore) -> None:
+    await add(store, "1", "2")
+    assert len(await claim(store, limit=1)) == 1
+    # What the other replica does once it has the lock: its look was before our claim, its lock after our commit.
+    late = await store.write(
+        lambda tx: tx.inputs._claim_of(digest(session()), tx.now, token=TWO, lease_s=60, limit=9)  # type: ignore[attr-defined]
+    )
+    assert late == []
 
 
 def answering(found: Sequence[Input], token: ClaimToken) -> Callable[[Tx], bool]:

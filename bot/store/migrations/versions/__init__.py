@@ -1,0 +1,1 @@
+"""The versions, one file each, named for its number. A version that was released is never edited."""
