@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -165,25 +166,31 @@ def unprivileged() -> Iterator[None]:
         os.seteuid(0)
 
 
-async def test_an_unwritable_directory_or_file_is_refused(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    path = tmp_path / "homing.db"
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that everybody may look into, all the way down: pytest's own are for their owner alone."""
+    with tempfile.TemporaryDirectory(prefix="homing-test-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+async def test_an_unwritable_directory_or_file_is_refused(open_directory: Path, request: pytest.FixtureRequest) -> None:
+    path = open_directory / "homing.db"
     await made(path)
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
     path.chmod(0o444)
     path.with_name("homing.db.lock").chmod(0o444)
-    tmp_path.chmod(0o555)
+    open_directory.chmod(0o555)
     try:
         request.getfixturevalue("unprivileged")
         for gateway in (True, False):
             said = refused(path, gateway=gateway)
             assert "cannot be written" in said
             assert "mode" in said
-        assert "cannot be written" in refused(tmp_path / "new" / "homing.db")
+        assert "cannot be written" in refused(open_directory / "new" / "homing.db")
     finally:
         if os.getuid() == 0:
             os.seteuid(0)
-        tmp_path.chmod(0o755)
+        open_directory.chmod(0o755)
 
 
 @pytest.mark.parametrize(
