@@ -12,11 +12,11 @@ import pytest
 from bot.app import CoreSettings
 from bot.domain.message import Capabilities
 from bot.store import migrate
-from tests.clock import ManualClock
 from tests.platforms.loopback import LoopbackPlatform
 from tests.postgres import fresh_postgres_url
 from tests.story.agents import Seen, seen
 from tests.story.puppet import Puppets
+from tests.story.shifted import ShiftedClock
 from tests.story.world import ACCOUNTS, World, a_settings
 
 __all__ = ["Seen", "seen"]
@@ -39,7 +39,7 @@ async def a_world(
         world = World(
             platform=platform,
             url=url,
-            clock=ManualClock(),
+            clock=ShiftedClock(),
             settings=settings or a_settings(),
             accounts=accounts,
             capabilities=capabilities,

@@ -168,15 +168,15 @@ async def test_f045_an_output_that_looks_like_an_internal_word_is_told_like_any_
 async def test_f099_a_429_is_waited_out_and_the_order_of_its_address_stays(world: World) -> None:
     first, second = await a_running_one(world), await a_running_one(world)
     other = await a_running_one(world, THERE)
-    world.platform.order(Fault.THROTTLED, seconds=30.0, at=HERE)
+    world.platform.order(Fault.THROTTLED, seconds=300.0, at=HERE)
     await world.finish(first, "first")
     await world.until_event(EventState.DUE, containing=first.id)
     await world.finish(second, "second")
     await world.finish(other, "other")
     await world.told_once_besides(other, HERE)
-    await world.pass_time(29.0)
+    await world.pass_time(200.0)
     assert world.told(first) == world.told(second) == []
-    await world.pass_time(1.5)
+    await world.pass_time(101.0)
     await world.told_once(second)
     results = [one.execution for one in world.platform.at(HERE) if one.kind is PostKind.RESULT]
     assert results == [first.id, second.id]

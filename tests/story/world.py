@@ -35,12 +35,12 @@ from bot.flow.completion import Completion
 from bot.flow.dispatch import Dispatch
 from bot.flow.schedule import ActiveHours
 from bot.flow.signals import Signals
-from bot.ports import Channel, Clock, NodeHub, Store, Tx
+from bot.ports import Channel, NodeHub, Store, Tx
 from bot.store import OpenStore, open_store
 from bot.store.transaction import Connected
-from tests.clock import ManualClock
 from tests.platforms.loopback import LoopbackPlatform, Posted, channels_of
 from tests.story.puppet import Puppets, a_result, fingerprint_of
+from tests.story.shifted import ShiftedClock
 
 WITHIN_S = 15.0
 """How long anything may take before a story fails: a loaded machine gets its time, a passing test never waits it."""
@@ -89,7 +89,7 @@ class World:
 
     platform: LoopbackPlatform
     url: str
-    clock: Clock
+    clock: ShiftedClock
     puppets: Puppets = field(default_factory=Puppets)
     settings: CoreSettings
     accounts: Sequence[tuple[str, str]]
@@ -129,8 +129,7 @@ class World:
         await self._running.enter_async_context(self._core.running(self.hub))
 
     def _open_store(self) -> OpenStore:
-        held = isinstance(self.clock, ManualClock)
-        return open_store(self.url, clock=self.clock, gateway=True, use_clock=held)
+        return open_store(self.url, clock=self.clock, gateway=True, use_clock=True)
 
     async def close(self) -> None:
         await self._running.aclose()
@@ -322,7 +321,6 @@ class World:
 
     def advance(self, seconds: float) -> None:
         """Move the clock, and wake nobody."""
-        assert isinstance(self.clock, ManualClock)
         self.clock.advance(seconds)
 
     async def pass_time(self, seconds: float) -> None:
