@@ -77,7 +77,7 @@ class Command:
 def parse_request(text: str) -> Request:
     """Plain words become argv and run without a shell; anything a shell would change is a script for one.
 
-    Raises `Malformed` for an empty, over-long or NUL-holding request.
+    Raises `Malformed` for a request that is empty, over-long, or that no program and no shell could be given.
     """
     if not text.strip():
         raise Malformed("there is no command behind 'run'")
@@ -88,9 +88,14 @@ def parse_request(text: str) -> Request:
         )
     if "\x00" in text:
         raise Malformed("the command holds a NUL character, which no program can be given")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise Malformed("the command holds half a surrogate pair, which is no character; write it again")
     words = _plain_words(text)
     if words is not None:
         return Request(text=text, argv=words, script=None)
+    if text[0] in "-+":
+        # `sh -c` goes on reading options behind -c: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/sh.html
+        raise Malformed(f"the command begins with '{text[0]}', so the shell would take it for an option of its own")
     return Request(text=text, argv=(SHELL, "-c", text), script=text)
 
 
