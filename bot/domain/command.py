@@ -121,24 +121,13 @@ def _plain_words(text: str) -> tuple[str, ...] | None:
     return words
 
 
-_RESERVED = (
-    "if",
-    "then",
-    "else",
-    "elif",
-    "fi",
-    "do",
-    "done",
-    "case",
-    "esac",
-    "while",
-    "until",
-    "for",
-    "in",
-    "function",
+_RESERVED = "if then else elif fi do done case esac while until for in function select time coproc"
+_BUILT_INS = (
+    ": . alias bg break builtin cd command continue declare dirs disown eval exec exit export fc fg getopts hash history "
+    "jobs let local popd pushd read readonly return set shift shopt source times trap type typeset ulimit umask unalias "
+    "unset wait"
 )
-_BUILT_INS = ("cd", "export", "set", "unset", "alias", "source", ".", "eval", "exec", "exit", "return", "trap", "umask")
-_SHELL_WORDS = frozenset({*_RESERVED, *_BUILT_INS, "select", "time", "coproc", "ulimit", "wait", "read"})
+_SHELL_WORDS = frozenset(f"{_RESERVED} {_BUILT_INS}".split())
 """Reserved words and built-ins that mean nothing outside a shell."""
 
 
