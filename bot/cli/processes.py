@@ -89,7 +89,8 @@ def node(
         gateway_key=gateway_key,
         allow_plain=allow_plain,
     )
-    asyncio.run(run_node(settings))
+    # Words for people go aside: they may be lines of a service's log, where nothing else stands on standard output.
+    asyncio.run(run_node(settings, tell=_say_aside))
     if as_json:
         shown.document({"ok": True})
 
