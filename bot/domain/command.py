@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, ItemsView, Mapping
 from dataclasses import dataclass
 from typing import NewType
 
@@ -123,9 +123,9 @@ def _plain_words(text: str) -> tuple[str, ...] | None:
 
 _RESERVED = "if then else elif fi do done case esac while until for in function select time coproc"
 _BUILT_INS = (
-    ": . alias bg break builtin cd command continue declare dirs disown eval exec exit export fc fg getopts hash history "
-    "jobs let local popd pushd read readonly return set shift shopt source times trap type typeset ulimit umask unalias "
-    "unset wait"
+    ": . alias bg break builtin cd command continue declare dirs disown eval exec exit export fc fg getopts hash "
+    "history jobs let local popd pushd read readonly return set shift shopt source times trap type typeset ulimit "
+    "umask unalias unset wait"
 )
 _SHELL_WORDS = frozenset(f"{_RESERVED} {_BUILT_INS}".split())
 """Reserved words and built-ins that mean nothing outside a shell."""
@@ -151,35 +151,34 @@ def command_to_json(command: Command) -> dict[str, object]:
         "executable": command.executable,
         "cwd": command.cwd,
         "env": dict(command.env),
-        "limits": {"timeout_s": command.limits.timeout_s, "output_bytes": command.limits.output_bytes},
+        # As a float on both ends: 60 and 60.0 are one limit and would be two hashes.
+        "limits": {"timeout_s": float(command.limits.timeout_s), "output_bytes": command.limits.output_bytes},
         "files": [{"path": file.path, "sha256": file.sha256} for file in command.files],
     }
 
 
+_FIELDS = frozenset({"form", "node", "argv", "script", "executable", "cwd", "env", "limits", "files"})
+
+
 def command_from_json(form: object) -> Command:
     """The inverse of `command_to_json`. Raises `Malformed`, naming the field, for anything else."""
-    fields = _mapping("command", form)
-    if fields.get("form") != FORM_VERSION:
-        raise Malformed(f"a command of form {fields.get('form')!r}; this side knows {FORM_VERSION}")
-    limits = _mapping("limits", fields.get("limits"))
-    script = fields.get("script")
-    timeout_s, output_bytes = limits.get("timeout_s"), limits.get("output_bytes")
-    if not isinstance(timeout_s, (int, float)) or isinstance(timeout_s, bool):
-        raise Malformed("limits.timeout_s is not a number")
-    if not isinstance(output_bytes, int) or isinstance(output_bytes, bool):
-        raise Malformed("limits.output_bytes is not a whole number")
-    env = _mapping("env", fields.get("env"))
-    files = [_mapping("files", file) for file in _sequence("files", fields.get("files"))]
+    version = form.get("form") if isinstance(form, dict) else None
+    if type(version) is int and version != FORM_VERSION:
+        raise Malformed(f"a command of form {version}; this side knows {FORM_VERSION}")
+    fields = _mapping("command", form, _FIELDS)
+    if type(version) is not int:
+        raise Malformed("command.form is not a version")
+    files = [_mapping("files", file, {"path", "sha256"}) for file in _sequence("files", fields["files"])]
     return Command(
-        node=NodeFingerprint(_text("node", fields.get("node"))),
-        argv=tuple(_text("argv", word) for word in _sequence("argv", fields.get("argv"))),
-        script=None if script is None else _text("script", script),
-        executable=_text("executable", fields.get("executable")),
-        cwd=_text("cwd", fields.get("cwd")),
-        env=tuple(sorted((_text("env", name), _text("env", value)) for name, value in env.items())),
-        limits=Limits(timeout_s=float(timeout_s), output_bytes=output_bytes),
+        node=NodeFingerprint(_text("node", fields["node"])),
+        argv=_words("argv", fields["argv"]),
+        script=_optional_text("script", fields["script"]),
+        executable=_text("executable", fields["executable"]),
+        cwd=_text("cwd", fields["cwd"]),
+        env=tuple(sorted((_text("env", name), _text("env", value)) for name, value in _named("env", fields["env"]))),
+        limits=_limits(fields["limits"]),
         files=tuple(
-            FileDigest(path=_text("files.path", file.get("path")), sha256=_text("files.sha256", file.get("sha256")))
+            FileDigest(path=_text("files.path", file["path"]), sha256=_text("files.sha256", file["sha256"]))
             for file in files
         ),
     )
@@ -191,25 +190,51 @@ def request_to_json(request: Request) -> dict[str, object]:
 
 def request_from_json(form: object) -> Request:
     """The inverse of `request_to_json`. Raises `Malformed` for anything else."""
-    fields = _mapping("request", form)
-    script = fields.get("script")
+    fields = _mapping("request", form, {"text", "argv", "script"})
     return Request(
-        text=_text("text", fields.get("text")),
-        argv=tuple(_text("argv", word) for word in _sequence("argv", fields.get("argv"))),
-        script=None if script is None else _text("script", script),
+        text=_text("text", fields["text"]),
+        argv=_words("argv", fields["argv"]),
+        script=_optional_text("script", fields["script"]),
     )
 
 
-def _mapping(name: str, value: object) -> Mapping[str, object]:
+def _limits(value: object) -> Limits:
+    limits = _mapping("limits", value, {"timeout_s", "output_bytes"})
+    timeout_s, output_bytes = limits["timeout_s"], limits["output_bytes"]
+    if not isinstance(timeout_s, (int, float)) or isinstance(timeout_s, bool) or not 0 < timeout_s < 2**53:
+        raise Malformed("limits.timeout_s is not a length of time")
+    if type(output_bytes) is not int or output_bytes < 0:
+        raise Malformed("limits.output_bytes is not a count")
+    return Limits(timeout_s=float(timeout_s), output_bytes=output_bytes)
+
+
+def _mapping(name: str, value: object, keys: Collection[str]) -> Mapping[str, object]:
+    if not isinstance(value, dict) or value.keys() != set(keys):
+        raise Malformed(f"{name} is not an object of {', '.join(sorted(keys))}")
+    return value
+
+
+def _named(name: str, value: object) -> ItemsView[object, object]:
     if not isinstance(value, dict):
         raise Malformed(f"{name} is not an object")
-    return value
+    return value.items()
 
 
 def _sequence(name: str, value: object) -> list[object]:
     if not isinstance(value, list):
         raise Malformed(f"{name} is not a list")
     return value
+
+
+def _words(name: str, value: object) -> tuple[str, ...]:
+    words = tuple(_text(name, word) for word in _sequence(name, value))
+    if not words:
+        raise Malformed(f"{name} names no program")
+    return words
+
+
+def _optional_text(name: str, value: object) -> str | None:
+    return None if value is None else _text(name, value)
 
 
 def _text(name: str, value: object) -> str:
