@@ -6,13 +6,13 @@ Deliberately absent: HTTP (`routes`), the live streams (`feed`, `live`), what a 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
 from bot.domain.message import Capabilities, Nonce, NotPosted, Post, Receipt
 from bot.domain.session import AccountName, AgentName, ChannelName, MessageId, Peer, ReturnAddress
-from bot.errors import ChannelRejected, ChannelUnavailable, HomingError
+from bot.errors import ChannelRejected, ChannelUnavailable, ConfigError, HomingError, Malformed
 from bot.ports import ChatEntry, ChatLog, Inbox
 from channels.web import wire
 from channels.web.access import Origins
@@ -41,12 +41,16 @@ class WebChannel:
         account: AccountName,
         now: Callable[[], float],
         public_url: str | None = None,
+        rooms: Sequence[str] = FIRST_ROOMS,
         limits: WebLimits | None = None,
     ) -> None:
-        """`public_url` is the address that people's browsers use, where that is not loopback. Raises `ConfigError`."""
+        """`public_url` is the address that people's browsers use, where that is not loopback; `rooms` are opened at
+        the start. Raises `ConfigError` for an address or a room's name that cannot be used.
+        """
         self._log = chat_log
         self._identity = wire.Identity(agent=agent, account=account)
         self._now = now
+        self._rooms = tuple(_room(name) for name in rooms)
         bounds = WebLimits() if limits is None else limits
         self._conversations = Conversations(chat_log)
         self._feed = Feed(chat_log, streams_each=bounds.streams_each, streams_total=bounds.streams_total)
@@ -84,7 +88,7 @@ class WebChannel:
         app.on_shutdown.append(end_streams)
 
     async def start(self, inbox: Inbox) -> None:
-        for room in FIRST_ROOMS:
+        for room in self._rooms:
             await self._log.open_room(room)
         await self._feed.start()
         await self._hand_in_uncertain(inbox)
@@ -157,6 +161,13 @@ class WebChannel:
         for entry in written:
             name = names.get(entry.author, entry.author)
             await inbox.message(wire.inbound(entry, name=name, identity=self._identity))
+
+
+def _room(name: str) -> str:
+    try:
+        return wire.parse_room(name)
+    except Malformed as fault:
+        raise ConfigError((f"web.rooms holds {name!r}: {fault}",)) from None
 
 
 def _receipt(entry: ChatEntry) -> Receipt:

@@ -67,7 +67,7 @@ class Chat {
   async navigate() {
     const place = parse(location.hash, this.me.id);
     if (!place) {
-      history.replaceState(null, "", href({ kind: "channel", room: "general", thread: null }));
+      history.replaceState(null, "", href(this.sidebar.first()));
       return this.navigate();
     }
     const isFirst = !this.place;

@@ -41,6 +41,12 @@ export class Sidebar {
     this.known.set(name, { place: { kind, room, thread: null }, newest: Math.max(newest, before?.newest ?? 0) });
   }
 
+  first() {
+    const rooms = [...this.known.values()].map(({ place }) => place).filter(({ kind }) => kind === "channel");
+    rooms.sort((one, other) => (other.room === "general") - (one.room === "general") || one.room.localeCompare(other.room));
+    return rooms[0] ?? { kind: "direct", room: this.me.id, thread: null };
+  }
+
   heard(entry, isMine) {
     const isNew = entry.id > (this.known.get(key(entry))?.newest ?? 0);
     this.note(entry, entry.id);

@@ -9,11 +9,12 @@ import pytest
 
 from bot.domain.message import Nonce, NotPosted
 from bot.domain.session import MessageId, ReturnAddress, ThreadId
-from bot.errors import ChannelRejected
+from bot.errors import ChannelRejected, ConfigError
 from channels.web import wire
+from channels.web.adapter import WebChannel
 from channels.web.feed import changes_after, newest_change
 from tests.channels.contract import APPROVE, DENY, at, card, words
-from tests.channels.web.site import Site, Visitor, direct, room, visitor_of
+from tests.channels.web.site import ACCOUNT, AGENT, Site, Visitor, direct, room, visitor_of
 
 
 def id_of(message: object) -> MessageId:
@@ -146,6 +147,18 @@ async def test_a_room_is_opened_once_under_a_proper_name(ana: Visitor, ben: Visi
     me = (await ben.get("/web/me")).json
     assert isinstance(me["rooms"], list)
     assert [each["name"] for each in me["rooms"]] == ["deploys", "general", "ops"]
+
+
+async def test_the_rooms_of_the_configuration_are_open_from_the_start(site: Site) -> None:
+    channel = WebChannel(site.log, agent=AGENT, account=ACCOUNT, now=site.clock.now, rooms=("deploys", "night-shift"))
+    await channel.start(site.inbox)
+    await channel.close()
+    assert {"deploys", "night-shift"} <= set(await site.log.rooms())
+
+
+def test_a_room_that_cannot_be_named_so_is_a_fault_of_the_configuration(site: Site) -> None:
+    with pytest.raises(ConfigError, match=r"web\.rooms holds 'Night Shift'"):
+        WebChannel(site.log, agent=AGENT, account=ACCOUNT, now=site.clock.now, rooms=("Night Shift",))
 
 
 # --- presses ---------------------------------------------------------------------------------------
