@@ -143,17 +143,18 @@ def payload_to_json(payload: Payload) -> dict[str, object]:
 
 def payload_from_json(form: Mapping[str, object]) -> Payload:
     """The inverse of `payload_to_json`. Raises `Malformed` for anything else."""
-    kind, execution, code = form.get("kind"), ExecutionId(str(form.get("execution"))), form.get("code")
-    match kind:
-        case "say":
-            return Say(text=str(form.get("text")), code=None if code is None else str(code))
-        case "card":
-            return ShowCard(execution_id=execution)
-        case "outcome":
-            return TellOutcome(execution_id=execution, state=ExecutionState(str(form.get("state"))))
-        case "output":
-            return ShowOutput(execution_id=execution)
-    raise Malformed(f"an event of kind {kind!r}")
+    match dict(form):
+        case {"kind": "say", "text": str(text), "code": None | str() as code, **more} if not more:
+            return Say(text=text, code=code)
+        case {"kind": "card", "execution": str(execution), **more} if not more:
+            return ShowCard(execution_id=ExecutionId(execution))
+        case {"kind": "outcome", "execution": str(execution), "state": str(state), **more} if (
+            not more and state in frozenset(ExecutionState)
+        ):
+            return TellOutcome(execution_id=ExecutionId(execution), state=ExecutionState(state))
+        case {"kind": "output", "execution": str(execution), **more} if not more:
+            return ShowOutput(execution_id=ExecutionId(execution))
+    raise Malformed(f"an event of kind {form.get('kind')!r} with {', '.join(sorted(form))}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
