@@ -5,6 +5,7 @@ Deliberately absent: `metadata: dict`. What is not named here does not travel.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
@@ -58,12 +59,15 @@ class Button:
         return f"h1:{self.action.value}:{self.execution_id}:{self.shown}"
 
 
+_TOKEN = re.compile(r"h1:(?P<action>[a-z]+):(?P<execution>[0-9A-Za-z]{1,20}):(?P<shown>[0-9a-f]{64})")
+
+
 def parse_button(token: str) -> Button | None:
     """The inverse of `Button.token`; None for anything that it did not make."""
-    match token.split(":"):
-        case ["h1", action, execution_id, shown] if action in frozenset(Action) and execution_id and len(shown) == 64:
-            return Button(action=Action(action), execution_id=execution_id, shown=CommandHash(shown))
-    return None
+    found = _TOKEN.fullmatch(token)
+    if found is None or found["action"] not in frozenset(Action):
+        return None
+    return Button(action=Action(found["action"]), execution_id=found["execution"], shown=CommandHash(found["shown"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
