@@ -88,12 +88,12 @@ def parse_place(text: str) -> Place:
     """`*`, `web`, or the peer's part of a session key: `web:channel:ops`. Raises `MalformedKey`."""
     if text == ANYONE:
         return Place()
-    if ":" not in text:
-        return Place(channel=ChannelName(text))
-    named = parse_key(f"agent:any:{text}")
+    # A channel alone is read as the beginning of a key: one parser knows what may name a channel.
+    is_channel = ":" not in text
+    named = parse_key(f"agent:any:{text}:channel:any" if is_channel else f"agent:any:{text}")
     if not isinstance(named, Peer):
         raise MalformedKey(f"{text!r} names no conversation of a channel")
-    return Place(peer=named)
+    return Place(channel=named.channel) if is_channel else Place(peer=named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +169,9 @@ class Policy:
                 return Ask(rule=rule.name, deciders=deciders, expires_after_s=rule.expires_after_s)
 
 
-_YES = frozenset({"👍", "✅", "✔", "☑", "+1", "thumbsup", "white_check_mark", "heavy_check_mark"})
+_YES = frozenset(
+    {"👍", "✅", "✔", "☑", "+1", "thumbsup", "white_check_mark", "heavy_check_mark", "ballot_box_with_check"}
+)
 _NO = frozenset({"👎", "❌", "✖", "-1", "thumbsdown", "x", "heavy_multiplication_x"})
 _SKIN_TONES = frozenset(chr(code) for code in range(0x1F3FB, 0x1F400))
 _VARIATION_SELECTORS = frozenset({"\ufe0e", "\ufe0f"})
