@@ -36,6 +36,7 @@ class Close:
     """WebSocket close codes of ours: https://www.rfc-editor.org/rfc/rfc6455#section-7.4.2 leaves 4000 to 4999 free."""
 
     GOING_AWAY = 1001
+    TROUBLE = 1011  # the gateway's own: come back later
     SUPERSEDED = 4001  # the same key has connected again
     MALFORMED = 4002  # a frame that the protocol refuses
     REVOKED = 4003  # an operator revoked the key

@@ -36,6 +36,10 @@ MAX_SETTLED = 200_000
 """Tombstones: 90 days of 2,000 executions a day; empty files, some 50 MB of directory. Then the node takes no more."""
 SETTLED_S = 90 * 86_400.0
 """A tombstone outlives every gateway's retention of what it may hand over again, backups of it included."""
+_OFFER_S = 86_400.0
+"""An accepted offer without a `go` is of no use after 10 s; a gateway that is away for a day hears "unseen"."""
+_MAX_RAW_OUTPUTS = 500
+"""Files of raw output; each offer looks through them, which takes about a millisecond."""
 _ENTRY_BYTES = 65_536
 """Of an entry beside its report's output."""
 _ID = re.compile(r"[0-9A-Z]{4,32}")
@@ -71,6 +75,10 @@ class Spool:
         """All open ones, without the output of finished ones."""
         return list(self._open.values())
 
+    def entry(self, execution: ExecutionId) -> Entry | None:
+        """An open one, without the output of a finished one."""
+        return self._open.get(execution)
+
     def report(self, execution: ExecutionId) -> EndReport | None:
         """What is owed to the gateway, read from the disk. None where nothing is, or where the file is gone."""
         try:
@@ -81,6 +89,8 @@ class Spool:
 
     def room_for_one_more(self) -> str | None:
         """Why the journal takes no further execution; None where it does."""
+        if len(self._open) >= MAX_OPEN:
+            self._forget_old_offers()
         if len(self._open) >= MAX_OPEN:
             return f"{MAX_OPEN} executions wait on the node for the gateway to take their reports"
         if len(self._settled) >= MAX_SETTLED:
@@ -97,6 +107,7 @@ class Spool:
         if owed + size > self._spool_bytes:
             raise OSError(f"the spool's bound of {self._spool_bytes} bytes is reached")
         self._drop_raw_output(self._spool_bytes - owed - size)
+        self._reserved_bytes.pop(execution, None)
         reserve(self._next(execution), size)
         self._reserved_bytes[execution] = size
 
@@ -135,6 +146,13 @@ class Spool:
             log.exception("output.not_kept", extra={"execution_id": execution})
             return None
 
+    def end_raw_output(self, execution: ExecutionId, opened: int) -> None:
+        """Close it; a command that wrote nothing leaves no file."""
+        is_empty = os.fstat(opened).st_size == 0
+        os.close(opened)
+        if is_empty:
+            (self._output / f"{execution}.raw").unlink(missing_ok=True)
+
     def prune(self, *, now: float | None = None) -> int:
         """Forget tombstones that are older than 90 days; returns how many."""
         before = (time.time() if now is None else now) - SETTLED_S
@@ -147,6 +165,14 @@ class Spool:
             path.unlink(missing_ok=True)
             del self._settled[execution]
         return len(old)
+
+    def _forget_old_offers(self) -> None:
+        before = time.time() - _OFFER_S
+        for entry in self.entries():
+            if entry.state is State.ACCEPTED and entry.at < before:
+                self._path(entry.execution).unlink(missing_ok=True)
+                self.release(entry.execution)
+                del self._open[entry.execution]
 
     def _load_settled(self) -> None:
         for path in self._graves.iterdir():
@@ -162,7 +188,8 @@ class Spool:
         for path in sorted(self._journal.iterdir()):
             name, _, suffix = path.name.partition(".")
             if suffix in {"tmp", "next"} and _ID.fullmatch(name):
-                path.unlink()
+                # Gone already where its room was just used for the report that an entry is not known.
+                path.unlink(missing_ok=True)
             elif suffix == "json" and _ID.fullmatch(name):
                 self._load(ExecutionId(name), path)
             else:
@@ -209,9 +236,11 @@ class Spool:
         kept = sorted(
             ((path.stat().st_mtime, path.stat().st_size, path) for path in self._output.iterdir()), reverse=True
         )
-        for _, size, path in kept:
+        for number, (_, size, path) in enumerate(kept):
             room_bytes -= size
-            if room_bytes < 0 and ExecutionId(path.name.partition(".")[0]) not in self._open:
+            if (room_bytes < 0 or number >= _MAX_RAW_OUTPUTS) and ExecutionId(
+                path.name.partition(".")[0]
+            ) not in self._open:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
