@@ -18,7 +18,7 @@ S = ExecutionState
 MAX_COUNTED = 1_000
 """Up to so many rows of a state are counted; more is said as that many."""
 HEARD_WITHIN_S = 90.0
-"""A node that was heard from within this time counts as connected, seen from beside the gateway."""
+"""Thrice the time between two notes of a connection in the store: a node heard from within it counts as connected."""
 OPEN = frozenset(S) - FINAL
 UNTOLD = frozenset(EventState) - {EventState.TOLD}
 
@@ -51,8 +51,10 @@ def standing(tx: Tx) -> Standing:
 
 
 def is_heard(node: Node, now: float) -> bool:
-    """Whether it is, as far as the store knows, connected."""
-    return node.pairing is Pairing.PAIRED and now - node.last_seen_at <= HEARD_WITHIN_S
+    """Whether it is, as far as the store knows, connected: heard from lately, and since it was paired."""
+    if node.pairing is not Pairing.PAIRED or node.paired_at is None:
+        return False
+    return node.last_seen_at > node.paired_at and now - node.last_seen_at <= HEARD_WITHIN_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

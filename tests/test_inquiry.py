@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain.command import NodeFingerprint
 from bot.domain.event import ClaimToken, EventState, EventTrigger, Say, ShowCard, ShowOutput, TellOutcome
 from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
 from bot.domain.message import Nonce, Receipt
@@ -39,13 +40,19 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[OpenStore]:
     opened = open_store(f"sqlite:///{tmp_path / 'homing.db'}", clock=clock, gateway=True)
+    await opened.write(paired)
+    clock.advance(1)
     yield opened
     await opened.close()
 
 
-def put(tx: Tx, state: ExecutionState, **changes: object) -> Execution:
+def paired(tx: Tx) -> None:
     tx.nodes.hello(made.NODE, b"\x01" * 32, "web-1")
     tx.nodes.pair(made.NODE)
+
+
+def put(tx: Tx, state: ExecutionState, **changes: object) -> Execution:
+    tx.nodes.seen(made.NODE)
     execution = replace(made.execution(ID), **changes)  # type: ignore[arg-type]  # a test names the fields
     tx.executions.insert(execution)
     for trigger in WAYS[state]:
@@ -84,7 +91,7 @@ async def test_a_node_that_is_away_is_said(store: OpenStore, clock: ManualClock,
 
 
 async def test_a_node_that_was_never_seen_is_said(store: OpenStore) -> None:
-    await store.write(lambda tx: tx.executions.insert(made.execution(ID)))
+    await store.write(lambda tx: tx.executions.insert(made.execution(ID, node=NodeFingerprint("another"))))
     assert "it is away, never seen" in (await chain_of(store)).open[0]
 
 
@@ -202,3 +209,13 @@ def test_what_an_event_tells_is_a_word() -> None:
         told_by(payload) for payload in (ShowCard(execution_id=ID), outcome, ShowOutput(execution_id=ID), Say(text="x"))
     ]
     assert told == ["card", "finished", "output", "reply"]
+
+
+async def test_a_node_that_was_paired_and_has_not_come_since_is_not_connected(
+    store: OpenStore, clock: ManualClock
+) -> None:
+    (node,) = (await store.read(standing)).nodes
+    assert not is_heard(node, clock.now())
+    await store.write(lambda tx: tx.nodes.seen(made.NODE))
+    (node,) = (await store.read(standing)).nodes
+    assert is_heard(node, clock.now())

@@ -12,7 +12,7 @@ from bot.cli.opened import with_store
 from bot.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
 from bot.domain.command import NodeFingerprint
 from bot.domain.node import Node, Pairing
-from bot.errors import HomingError
+from bot.errors import HomingError, Malformed
 from bot.inquiry import is_heard
 from bot.ports import Tx
 
@@ -63,13 +63,23 @@ def pair(
     """
 
     async def change(_: Settings, store: OpenStore) -> Node:
-        return await store.write(lambda tx: _pair(tx, NodeFingerprint(fingerprint), name))
+        return await store.write(lambda tx: _pair(tx, _typed(fingerprint), name))
 
     node = with_store(config, change)
     if as_json:
         shown.document({"ok": True, "node": _form(node, node.last_seen_at)})
     else:
         shown.line(f"{node.name} is paired; people run on it with: run on {node.name}: <command>")
+
+
+def _typed(text: str) -> NodeFingerprint:
+    """As the node prints it, however it was typed; what is none is compared as it stands, and fits nothing."""
+    from bot.node.identity import parse_fingerprint
+
+    try:
+        return parse_fingerprint(text)
+    except Malformed:
+        return NodeFingerprint(text)
 
 
 def _pair(tx: Tx, fingerprint: NodeFingerprint, name: str | None) -> Node:
@@ -109,7 +119,7 @@ def revoke(
 
 
 def _revoke(tx: Tx, named: str) -> Node:
-    found = tx.nodes.get(NodeFingerprint(named)) or tx.nodes.by_name(named)
+    found = tx.nodes.get(_typed(named)) or tx.nodes.by_name(named)
     if found is None:
         waiting = [node for node in tx.nodes.listing() if node.name == named and node.pairing is Pairing.PENDING]
         found = waiting[0] if len(waiting) == 1 else None
