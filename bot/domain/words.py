@@ -90,34 +90,58 @@ USAGE: dict[str, str] = {
     "pause": "pause [reason]",
     "resume": "resume",
 }
-_PLAIN = frozenset({"pending", "nodes", "executions", "whoami", "help"})
 _QUOTES = "`'\"‘’“”«»<>"
-_RUN_ON = re.compile(r"on\s+(?P<node>[^\s:]{1,64})\s*:\s*(?P<command>.*)", re.DOTALL)
-_HALF_RUN_ON = re.compile(r"on\s+(?P<node>[^\s:]{1,64})\s+(?P<command>.+)", re.DOTALL)
+_AROUND = (("`", "`"), ("'", "'"), ('"', '"'), ("‘", "’"), ("“", "”"), ("«", "»"))
+"""What phones and copied examples put around a whole line."""
+_RUN_ON = re.compile(r"(?i:on)\s+(?P<node>[^\s:]{1,64})\s*:\s*(?P<command>.*)", re.DOTALL)
+_HALF_RUN_ON = re.compile(r"(?i:on)\s+(?P<node>[^\s:]{1,64})\s+(?P<command>.+)", re.DOTALL)
 _NEAR = 0.7
 """How alike a word must be to be offered: `aprove` and `exections` are, `hello` is not."""
 
 
 def parse_words(text: str) -> Words:
     """One message as one instruction. The command behind `run` is taken to the letter, line ends included."""
-    stripped = text.strip()
-    head, _, rest = stripped.partition(" ") if " " in stripped.split("\n", 1)[0] else stripped.partition("\n")
-    word = head.lstrip("/!").lower().rstrip(":") if head else ""
-    rest = rest.strip()
-    if word == "run":
-        return _run(rest)
-    if word in ("approve", "deny", "stop", "output", "again"):
-        return _with_id(word, rest)
-    if word == "pause":
-        return Pause(reason=rest[:500])
-    if word == "resume" and not rest:
-        return Resume()
-    if word in _PLAIN:
-        return Plain(word=word) if not rest else Unclear(meant=word)
+    head, rest = _first_word(_bare(text.strip()))
+    word = head.lstrip("/!").lower().rstrip(":")
+    if word in USAGE:
+        return _exactly(word, rest)
     near = difflib.get_close_matches(word, USAGE, n=1, cutoff=_NEAR)
     if not near:
         return Unclear(meant=None)
-    return Unclear(meant=f"{near[0]} {rest}" if rest and near[0] not in _PLAIN else USAGE[near[0]])
+    if not rest:
+        return Unclear(meant=USAGE[near[0]])
+    # Only a line that we would take is offered.
+    offered = _exactly(near[0], rest)
+    return offered if isinstance(offered, Unclear) else Unclear(meant=f"{near[0]} {rest}")
+
+
+def _exactly(word: str, rest: str) -> Words:
+    match word:
+        case "run":
+            return _run(rest)
+        case "approve" | "deny" | "stop" | "output" | "again":
+            return _with_id(word, rest)
+        case "pause":
+            return Pause(reason=rest[:500])
+    if rest:
+        return Unclear(meant=word)
+    return Resume() if word == "resume" else Plain(word=word)
+
+
+def _bare(line: str) -> str:
+    """The line without quotes around the whole of it. Where it has such quotes within, nothing is taken off."""
+    for opening, closing in _AROUND:
+        if line.startswith(opening) and line.endswith(closing):
+            inner = line.strip(opening + closing)
+            if opening not in inner and closing not in inner:
+                return inner.strip()
+    return line
+
+
+def _first_word(text: str) -> tuple[str, str]:
+    """The first word and what is behind it, whatever space stands between: networks turn line ends into either."""
+    head, *rest = text.split(None, 1) or [""]
+    return head, rest[0].strip() if rest else ""
 
 
 def _run(rest: str) -> Words:
@@ -125,39 +149,44 @@ def _run(rest: str) -> Words:
         return Unclear(meant=USAGE["run"])
     on_node = _RUN_ON.fullmatch(rest)
     if on_node is not None:
-        if not on_node["command"].strip():
+        if not on_node["command"]:
             return Unclear(meant=USAGE["run"])
-        return Run(command=on_node["command"].strip(), node=on_node["node"])
+        return Run(command=on_node["command"], node=on_node["node"])
     half = _HALF_RUN_ON.fullmatch(rest)
     if half is not None:
         # `on` is no program of a usual system: the colon was forgotten.
         return Unclear(meant=f"run on {half['node']}: {half['command']}")
+    if _first_word(rest)[0].lower() == "on":
+        return Unclear(meant=USAGE["run"])
     return Run(command=rest, node=None)
 
 
 def _with_id(word: str, rest: str) -> Words:
-    raw, _, tail = rest.partition(" ")
+    raw, tail = _first_word(rest)
     execution_id = parse_id(raw)
     if execution_id is None:
         return Unclear(meant=USAGE[word])
-    tail = tail.strip()
-    match word:
-        case "approve" if tail in ("", "once"):
+    match word, tail.lower():
+        case "approve", "" | "once":
             return Approve(id=execution_id)
-        case "deny":
+        case "approve", "deny":
+            # The order of words that other systems have; taken, because its near miss would be to approve.
+            return Deny(id=execution_id, reason="")
+        case "deny", _:
             return Deny(id=execution_id, reason=tail[:500])
-        case "stop" if not tail:
+        case "stop", "":
             return Stop(id=execution_id)
-        case "output" if not tail:
+        case "output", "":
             return ShowWhole(id=execution_id)
-        case "again" if not tail:
+        case "again", "":
             return Again(id=execution_id)
     return Unclear(meant=f"{word} {execution_id}")
 
 
 def parse_id(raw: str) -> ExecutionId | None:
     """A typed id: whole, never a prefix. Case and quotes around it do not matter: the alphabet has one case."""
-    bare = raw.strip(_QUOTES).upper()
-    if len(bare) == ID_CHARS and all(character in ID_ALPHABET for character in bare):
-        return ExecutionId(bare)
+    bare = raw.strip(_QUOTES)
+    # Upper case makes two letters of some one (ﬀ): then it is not what was typed.
+    if len(bare) == ID_CHARS and bare.isascii() and all(character in ID_ALPHABET for character in bare.upper()):
+        return ExecutionId(bare.upper())
     return None
