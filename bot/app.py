@@ -1,21 +1,29 @@
 """The composition root: settings -> store, channels, hub, flows, loops. The only file that imports `channels`.
 
-Deliberately absent: logic. Tests, the demo and the benchmark compose the same `Core`.
+Deliberately absent: logic. Tests and the benchmark compose the same `Core`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
 
 from bot.agent.commands import CommandsAgent
+from bot.config import Settings, to_policy
 from bot.domain.command import Limits
 from bot.domain.message import Capabilities
 from bot.domain.policy import Policy
-from bot.domain.session import AgentName, DirectScope, Peer
+from bot.domain.session import DEFAULT_ACCOUNT, AgentName, DirectScope, Peer
+from bot.embedded import EmbeddedNode
+from bot.errors import ConfigError
 from bot.flow.completion import Completion
 from bot.flow.dispatch import Dispatch
 from bot.flow.heartbeat import Channels, Heartbeat
@@ -26,7 +34,12 @@ from bot.flow.signals import Signals
 from bot.flow.sweep import Sweep
 from bot.flow.turn import Turns
 from bot.loop import Wake, forever
-from bot.ports import Clock, NodeHub, Store
+from bot.node.hub import Hub
+from bot.node.identity import KeyPair, load_or_create_key
+from bot.ports import Clock, NodeHub, Store, Tx
+from bot.store import OpenStore, open_store
+from channels.web.access import invite
+from channels.web.adapter import WebChannel
 
 POLL_S = 1.0
 """The most that a lost wake costs. One empty look at an indexed table takes well under a millisecond."""
@@ -65,12 +78,19 @@ class CoreSettings:
 class Core:
     """The flows over one store, one hub and the channels; `running()` is their life."""
 
-    def __init__(self, settings: CoreSettings, store: Store, channels: Channels, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: CoreSettings,
+        store: Store,
+        channels: Channels,
+        clock: Clock,
+        signals: Signals | None = None,
+    ) -> None:
         self.settings = settings
         self.store = store
         self.channels = channels
         self.clock = clock
-        self.signals = Signals()
+        self.signals = Signals() if signals is None else signals
         self.reports = Completion(store, self.signals)
         self.inbox = Intake(store, settings.policy, self.signals, settings.scope)
         self.heartbeat = Heartbeat(store, channels, clock, self.signals)
@@ -122,3 +142,151 @@ class Core:
     def _capabilities_at(self, peer: Peer) -> Capabilities | None:
         channel = self.channels.get((peer.channel, peer.account))
         return None if channel is None else channel.capabilities
+
+
+async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) -> None:
+    """`homing run`: everything of one gateway, until SIGTERM or Ctrl-C. Raises `HomingError` where it cannot start."""
+    clock, signals = SystemClock(), Signals()
+    identity = load_or_create_key(settings.gateway.data_dir / "gateway.key")
+    is_shared = settings.store_url.startswith("postgresql")
+    # Another replica's commit is news; our own wakes its loops itself, and a tool's is seen at the next poll.
+    store = open_store(settings.store_url, clock=clock, gateway=True, on_change=signals.all if is_shared else None)
+    try:
+        if not is_shared:
+            await store.write(lambda tx: (tx.events.take_over(), tx.inputs.take_over()))
+        server, channels = web.Application(), {}
+        if settings.web.enabled:
+            chat = _web_chat(settings, store, clock)
+            chat.mount(server)
+            channels[chat.name, chat.account] = chat
+        core = Core(core_settings(settings), store, channels, clock, signals)
+        hub = Hub(identity, core.reports, on_connect=signals.all)
+        server.add_routes(hub.routes())
+        async with (
+            _serving(server, settings) as port,
+            _closing(hub),
+            core.running(hub),
+            _embedded(settings, identity, store, port),
+        ):
+            await _announce(settings, store, clock, port, announce)
+            await _until_signalled()
+            announce("Ending. What nodes have goes on there, and is told at the next start.")
+    finally:
+        await store.close()
+
+
+def core_settings(settings: Settings) -> CoreSettings:
+    """The settings of the flows, in the domain's own types."""
+    zone, hours = ZoneInfo(settings.display.time_zone), settings.heartbeat.active_hours
+    return CoreSettings(
+        policy=to_policy(settings),
+        agent=AgentName(settings.agent.name),
+        scope=settings.session.dm_scope,
+        limits=Limits(timeout_s=settings.execution.timeout_s, output_bytes=settings.execution.output_bytes),
+        lost_after_s=settings.execution.lost_after_s,
+        retention_s=settings.execution.retention_days * 86_400.0,
+        cadence_every_s=settings.heartbeat.every_s,
+        active_hours=None if hours is None else ActiveHours(start=hours.start, end=hours.end, zone=zone),
+    )
+
+
+def _web_chat(settings: Settings, store: OpenStore, clock: Clock) -> WebChannel:
+    return WebChannel(
+        store.chat_log,
+        agent=AgentName(settings.agent.name),
+        account=DEFAULT_ACCOUNT,
+        now=clock.now,
+        public_url=settings.gateway.public_url,
+        rooms=settings.web.rooms,
+    )
+
+
+@asynccontextmanager
+async def _serving(server: web.Application, settings: Settings) -> AsyncIterator[int]:
+    """The one HTTP server of page and nodes; gives the port, which the system chose where the config says 0."""
+    runner = web.AppRunner(server, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+    await runner.setup()
+    try:
+        host, port = settings.gateway.host, settings.gateway.port
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as fault:
+            words = f"gateway.port: cannot listen at {host}:{port} ({fault.strerror}); is a gateway running already?"
+            raise ConfigError((f"{words} Choose another port",)) from fault
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _closing(hub: Hub) -> AsyncIterator[None]:
+    """Before the server, which would wait for the nodes' sockets."""
+    try:
+        yield
+    finally:
+        await hub.close()
+
+
+@asynccontextmanager
+async def _embedded(settings: Settings, identity: KeyPair, store: OpenStore, port: int) -> AsyncIterator[None]:
+    """The local node, paired by us: its key is made here before it starts."""
+    if not settings.local_node.enabled:
+        yield
+        return
+    state_dir, name = settings.gateway.data_dir / "local-node", settings.local_node.name
+    key = load_or_create_key(state_dir / "node.key")
+
+    def pair(tx: Tx) -> None:
+        tx.nodes.hello(key.fingerprint, key.public_key, name)
+        tx.nodes.pair(key.fingerprint, name=name)
+
+    known = await store.read(lambda tx: tx.nodes.get(key.fingerprint))
+    if known is None:
+        await store.write(pair)
+    host = "127.0.0.1" if settings.gateway.host in ("0.0.0.0", "::") else settings.gateway.host  # noqa: S104 - compared
+    node = EmbeddedNode(
+        gateway_url=f"ws://{host}:{port}/node",
+        gateway_key=identity.fingerprint,
+        name=name,
+        state_dir=state_dir,
+        work_dir=settings.work_dir,
+    )
+    running = asyncio.create_task(node.run(), name="local-node")
+    try:
+        yield
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+async def _announce(
+    settings: Settings, store: OpenStore, clock: Clock, port: int, announce: Callable[[str], None]
+) -> None:
+    """Where to go, and what to do first."""
+    if not settings.web.enabled:
+        announce("The gateway runs. The web chat is off ([web] enabled).")
+        return
+    page = settings.url if settings.gateway.public_url else f"http://{settings.gateway.host}:{port}"
+    directory = to_policy(settings).directory
+    known = {person.native for person in await store.chat_log.people()}
+    for owner in directory.expand(settings.owners):
+        natives = [own.partition(":")[2] for own in directory.ids_of(owner) if own.startswith("web:")]
+        if natives and natives[0] not in known:
+            link = await invite(store.chat_log, native=natives[0], name=owner, now=clock.now())
+            announce(f"Open this link once; it signs you in as {owner}:\n\n    {page}{link}\n")
+    announce(f"The web chat is at {page}. Go into a room and write: run uptime")
+    announce("Another link: homing invite <name>. What is wrong, if anything: homing doctor. Ctrl-C ends it.")
+
+
+async def invitation(settings: Settings, store: OpenStore, *, native: str, name: str, now: float) -> str:
+    """A one-time link that signs this person in to the web chat. Raises `Malformed` for an id we cannot carry."""
+    return settings.url + await invite(store.chat_log, native=native, name=name, now=now)
+
+
+async def _until_signalled() -> None:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    await ended.wait()

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from bot.domain.retry import delay_s
+from bot.node.files import running_node
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,10 @@ class EmbeddedNode:
 
     def running(self) -> psutil.Process | None:
         """The node of an earlier gateway that still holds this state directory."""
+        pid = running_node(self.state_dir)
         try:
-            pid, created = (self.state_dir / "node.pid").read_text().split()
-            process = psutil.Process(int(pid))
-            return process if abs(process.create_time() - float(created)) < 1.0 else None
-        except (OSError, ValueError, psutil.Error):
+            return None if pid is None else psutil.Process(pid)
+        except psutil.Error:
             return None
 
     async def _run_one(self) -> None:

@@ -49,7 +49,7 @@ class Intake:
         address = ReturnAddress(peer=message.peer, message_id=message.message_id)
         words = parse_words(message.text)
 
-        def record(tx: Tx) -> str | None:
+        def record(tx: Tx) -> bool:
             late = tx.now - message.sent_at > SEEN_LATE_S
             settled = late or isinstance(words, Urgent)
             session = self._session(message.peer, message.sender)
@@ -57,17 +57,16 @@ class Intake:
             new = _input(session, address, message.sender, message.delivery, message.text, decider)
             input_id = tx.inputs.add(replace(new, state=InputState.ANSWERED) if settled else new)
             if input_id is None:
-                return "message.repeated"
+                return False
             if late:
                 note = "I was not there when you wrote this, and saw it only now. Nothing was done; ask again."
                 _say(tx, session, address, message.sender, note, f"late:{input_id}")
             elif isinstance(words, Urgent):
                 _say(tx, session, address, message.sender, self._act(tx, words, decider), f"decision:{input_id}")
-            return None
+            return True
 
-        skipped = await self.store.write(record)
-        if skipped is not None:
-            log.info(skipped, extra={"channel": message.peer.channel, "delivery": message.delivery})
+        if not await self.store.write(record):
+            log.info("message.repeated", extra={"channel": message.peer.channel, "delivery": message.delivery})
         self._look()
         return Answer()
 
