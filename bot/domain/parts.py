@@ -5,6 +5,7 @@ Deliberately absent: what the words mean. Sizes are ours; channels declare limit
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import replace
 
@@ -18,18 +19,39 @@ MAX_PARTS = 60
 """Of one event. 256 KiB of output is 22 messages of the web chat; past this the rest stays on the node."""
 
 
+_NOT_PLAIN = re.compile(r"[^\x20-\x7e\n\t]")
+_BLANK = frozenset(
+    map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800, 0x3164, 0xFFA0))
+)
+_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""These and `_BLANK` are letters and marks by category, and show nothing:
+https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt (Default_Ignorable_Code_Point)"""
+
+
 def visible(text: str) -> str:
-    """Characters that show nothing, or something else (control, format, bidi), made visible as ⟨U+202E⟩."""
-    return "".join(
-        character if character in "\n\t" or not _hides(character) else f"⟨U+{ord(character):04X}⟩" for character in text
-    )
+    """Characters that show nothing, or something else (control, format, bidi), made visible as ⟨U+202E⟩.
+
+    ⟨ itself is shown so too: what is shown, read back, is the text and no other (F-083).
+    """
+    return _NOT_PLAIN.sub(lambda found: _shown(found[0], text[found.start() - 1 : found.start()]), text)
+
+
+def _shown(character: str, before: str) -> str:
+    if character in "\ufe0e\ufe0f" and before and unicodedata.category(before) == "So" and not _hides(before):
+        return character  # part of how an emoji is written
+    return f"⟨U+{ord(character):04X}⟩" if character == "⟨" or _hides(character) else character
 
 
 def _hides(character: str) -> bool:
     # Cc control, Cf format (bidi, zero-width, tags), Co private use, Cn unassigned, Zl and Zp line separators; a space
     # that is not the plain one looks like it and is none to a shell.
     category = unicodedata.category(character)
-    return category in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} or (category == "Zs" and character != " ")
+    return (
+        category in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+        or (category == "Zs" and character != " ")
+        or character in _BLANK
+        or _SELECTORS.match(character) is not None
+    )
 
 
 def duration(seconds: float) -> str:
