@@ -162,6 +162,12 @@ class Post:
     """For cards: the execution's state, so that a channel can show it in its own way beside the words."""
 
 
+MIN_TEXT_CHARS = 500
+"""A card with all but its command cut away still needs so many; the tightest network (WhatsApp) shows 1,600."""
+MIN_CODE_CHARS = 200
+"""Enough for the notice of a cut with a line on both sides."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a channel can show. Rendering asks this, never the channel's name."""
@@ -174,6 +180,10 @@ class Capabilities:
     has_buttons: bool = True
     edit_interval_s: float = 1.0
     """At most one edit of a message in this time."""
+
+    def __post_init__(self) -> None:
+        if self.text_chars < MIN_TEXT_CHARS or self.code_chars < MIN_CODE_CHARS:
+            raise ValueError(f"a channel shows at least {MIN_TEXT_CHARS} characters, {MIN_CODE_CHARS} of them code")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
