@@ -144,14 +144,23 @@ def _pieces(block: Block, limit: int) -> list[Block]:
             room = limit - BLOCK_OVERHEAD_CHARS - len(block.label)
             return [Code(text=text, label=block.label) for text in _slices(block.text, room)]
         case Heading() | Prose():
-            text = "".join(span for span in block.spans if isinstance(span, str))
-            return [Prose(spans=(piece,)) for piece in _slices(text, limit - BLOCK_OVERHEAD_CHARS)]
+            return [Prose(spans=spans) for spans in _span_slices(block.spans, limit - BLOCK_OVERHEAD_CHARS)]
         case Facts():
             return [piece for row in block.rows for piece in _pieces(_as_prose(row), limit)]
 
 
 def _as_prose(row: tuple[str, tuple[Span, ...]]) -> Prose:
     return Prose(spans=(f"{row[0]}: ", *row[1]))
+
+
+def _span_slices(spans: tuple[Span, ...], room: int) -> list[tuple[Span, ...]]:
+    """The spans in order, in rows of at most `room` characters; a moment is never torn apart."""
+    rows: list[tuple[Span, ...]] = [()]
+    for span in spans:
+        for piece in [span] if isinstance(span, Instant) else _slices(span, room):
+            fits = _spans_size((*rows[-1], piece)) <= room
+            rows[-1:] = [(*rows[-1], piece)] if fits else [rows[-1], (piece,)]
+    return rows
 
 
 def _slices(text: str, room: int) -> list[str]:
