@@ -106,6 +106,39 @@ def split(post: Post, capabilities: Capabilities) -> tuple[Post, ...]:
     )
 
 
+def fit(post: Post, capabilities: Capabilities) -> Post:
+    """The post in one message, for what is edited: code is cut first, then labelled lines, then words. Each cut is said.
+
+    Headings are kept whole: they are ours and short.
+    """
+    for shorter in (_with_less_code, _without_facts, _with_fewer_words):
+        over = size(post) - capabilities.text_chars
+        if over <= 0:
+            break
+        post = replace(post, blocks=tuple(shorter(block, over) for block in post.blocks))
+    return post
+
+
+def _with_less_code(block: Block, over: int) -> Block:
+    if not isinstance(block, Code):
+        return block
+    return replace(block, text=cut_middle(block.text, max(60, len(block.text) - over), ""))
+
+
+def _without_facts(block: Block, _: int) -> Block:
+    return Prose(spans=("[details left out here: they are too long]",)) if isinstance(block, Facts) else block
+
+
+def _with_fewer_words(block: Block, over: int) -> Block:
+    if not isinstance(block, Prose):
+        return block
+    return Prose(
+        spans=tuple(
+            cut_middle(span, max(100, len(span) - over), "") if isinstance(span, str) else span for span in block.spans
+        )
+    )
+
+
 def cut_middle(text: str, limit: int, hint: str) -> str:
     """At most `limit` characters: a quarter from the head, the rest from the tail, cut at line ends where near."""
     if len(text) <= limit:

@@ -35,7 +35,7 @@ from bot.domain.message import (
     Prose,
     Span,
 )
-from bot.domain.parts import cut_middle, duration, size, split, visible
+from bot.domain.parts import cut_middle, duration, fit, size, split, visible
 
 S = ExecutionState
 
@@ -54,6 +54,9 @@ _TITLES: dict[ExecutionState, str] = {
     S.CANCELLED: "⏹ Cancelled, nothing ran",
     S.REFUSED: "🚫 Refused, nothing ran",
 }
+
+
+_REPEAT = Prose(spans=("♻️ This may be a repeat: whether the first copy arrived is not known.",))
 
 
 def title(execution: Execution) -> str:
@@ -102,15 +105,17 @@ def render(
             post = _gone(payload.execution_id) if execution is None else _whole_output(execution)
     post = replace(post, mention=mention)
     if maybe_repeat:
-        repeat = Prose(spans=("♻️ This may be a repeat: whether the first copy arrived is not known.",))
-        post = replace(post, blocks=(repeat, *post.blocks))
+        post = replace(post, blocks=(_REPEAT, *post.blocks))
     return split(post, capabilities)
 
 
 def card(execution: Execution, capabilities: Capabilities) -> Post:
-    """The one message of an execution that is edited through its life. Once settled it has no buttons that decide."""
+    """The one message of an execution that is edited through its life. Once settled it has no buttons that decide.
+
+    It fits one message in every state but one: what people decide about is never cut, see `fits_one_message`.
+    """
     if execution.state in FINAL and execution.command is None:
-        return _short_card(execution)
+        return fit(_short_card(execution), capabilities)
     blocks: list[Block] = [
         Heading(spans=(f"{title(execution)} · {execution.id}",)),
         Prose(spans=_status(execution)),
@@ -119,16 +124,27 @@ def card(execution: Execution, capabilities: Capabilities) -> Post:
     ]
     if execution.state is S.AWAITING_APPROVAL:
         blocks.append(Prose(spans=(f"Or type: approve {execution.id}, or: deny {execution.id} <reason>",)))
-    if execution.live_tail and execution.state in HANDED_OVER:
-        room = max(200, capabilities.text_chars // 4)
-        blocks.append(Code(text=visible(execution.live_tail)[-room:], label="Output so far"))
-    return Post(
+    post = Post(
         kind=PostKind.CARD,
         blocks=tuple(blocks),
         buttons=_buttons(execution),
         execution_id=execution.id,
         status=execution.state.value,
     )
+    if execution.state is S.AWAITING_APPROVAL:
+        return post
+    post = fit(post, capabilities)
+    if execution.live_tail and execution.state in HANDED_OVER:
+        return _with_tail(post, visible(execution.live_tail), capabilities)
+    return post
+
+
+def _with_tail(post: Post, tail: str, capabilities: Capabilities) -> Post:
+    """The newest output below the card, as far as the message has room for it."""
+    label = "Output so far"
+    with_nothing = replace(post, blocks=(*post.blocks, Code(text="", label=label)))
+    room = min(capabilities.text_chars // 4, capabilities.text_chars - size(with_nothing))
+    return post if room <= 0 else replace(post, blocks=(*post.blocks, Code(text=tail[-room:], label=label)))
 
 
 def shown_command(execution: Execution) -> str:
@@ -138,7 +154,8 @@ def shown_command(execution: Execution) -> str:
 
 def fits_one_message(execution: Execution, capabilities: Capabilities) -> bool:
     """Whether the card shows the whole command in one message: else nobody can be asked there."""
-    return size(card(execution, capabilities)) <= capabilities.text_chars
+    post = card(execution, capabilities)
+    return size(replace(post, blocks=(_REPEAT, *post.blocks))) <= capabilities.text_chars
 
 
 def _gone(execution_id: str) -> Post:
@@ -271,9 +288,9 @@ def _result(execution: Execution, result: ExecutionResult, capabilities: Capabil
 
 
 def _output_blocks(execution: Execution, result: ExecutionResult, room: int) -> tuple[Block, ...]:
-    if not result.output.head and not result.output.tail:
-        return (Prose(spans=("It wrote no output.",)),)
     text = visible(result.output.text())
+    if not text:
+        return (Prose(spans=("It wrote no output.",)),)
     runs = _runs((*result.output.head, *result.output.tail))
     if len(text) <= room and not result.output.omitted_bytes and len(runs) <= _INLINE_RUNS:
         return tuple(Code(text=visible(run.text), label=_LABELS[run.stream]) for run in runs)
@@ -287,7 +304,7 @@ _LABELS = {Stream.OUT: "Output", Stream.ERR: "Errors (stderr)"}
 def _runs(chunks: tuple[Chunk, ...]) -> list[Chunk]:
     """Neighbouring chunks of one stream as one."""
     runs: list[Chunk] = []
-    for chunk in chunks:
+    for chunk in (chunk for chunk in chunks if chunk.text):
         if runs and runs[-1].stream is chunk.stream:
             runs[-1] = replace(runs[-1], text=runs[-1].text + chunk.text)
         else:
