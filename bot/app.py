@@ -162,10 +162,11 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) ->
         core = Core(core_settings(settings), store, channels, clock, signals)
         hub = Hub(identity, core.reports, on_connect=signals.all)
         server.add_routes(hub.routes())
+        # The loops run before the server listens: whoever comes first is not sent away.
         async with (
+            core.running(hub),
             _serving(server, settings) as port,
             _closing(hub),
-            core.running(hub),
             _embedded(settings, identity, store, port),
         ):
             await _announce(settings, store, clock, port, announce)

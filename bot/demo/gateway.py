@@ -85,31 +85,25 @@ class GatewayProcess:
         answer: dict[str, object] = json.loads(out)
         return answer
 
-    def untold(self, execution_id: str) -> str | None:
-        """The state of the event that tells this execution's result, if it is owed and not told yet."""
-        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=5.0)) as database:
-            row = database.execute(
-                "SELECT state FROM events WHERE identity = ?", (f"outcome:{execution_id}:finished",)
-            ).fetchone()
-        return None if row is None or row[0] == "told" else str(row[0])
-
     async def kill_between_finish_and_relay(self, execution_id: str, *, within_s: float = 20.0) -> str:
-        """Wait until its result is owed, hold the database so that nothing more is written, kill; the event's state."""
+        """Wait until its result is owed, stop the gateway in that moment, kill it; the event's state at its death."""
         until = time.monotonic() + within_s
-        with closing(sqlite3.connect(self.database, timeout=5.0, isolation_level=None)) as database:
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=5.0)) as database:
             while time.monotonic() < until:
-                database.execute("BEGIN IMMEDIATE")
-                row = database.execute(
-                    "SELECT state FROM events WHERE identity = ?", (f"outcome:{execution_id}:finished",)
-                ).fetchone()
-                if row is not None:
-                    # Nobody can write while we hold the lock: the gateway dies owing this result.
-                    await self.kill()
-                    database.execute("ROLLBACK")
-                    return str(row[0])
-                database.execute("ROLLBACK")
-                await asyncio.sleep(0)
+                if self._state(database, execution_id) is None:
+                    # No pause: the moment lasts some milliseconds.
+                    continue
+                if self._process is not None:
+                    self._process.send_signal(signal.SIGSTOP)
+                state = self._state(database, execution_id)
+                await self.kill()
+                return str(state)
         raise DemoError(f"{execution_id} did not finish within {within_s:.0f} s")
+
+    def _state(self, database: sqlite3.Connection, execution_id: str) -> str | None:
+        identity = f"outcome:{execution_id}:finished"
+        row = database.execute("SELECT state FROM events WHERE identity = ?", (identity,)).fetchone()
+        return None if row is None else str(row[0])
 
     async def _is_ready(self) -> bool:
         try:
