@@ -18,10 +18,12 @@ def leave(
 ) -> Execution:
     """Move `execution` (locked by the caller) and owe its word to the return address, under its session key.
 
-    `at` is when it ended by the node's word; a clock that runs ahead is not believed.
+    `at` is when it ended by the node's word, which is believed from the decision until now: a row that ended long
+    ago by a clock that is behind would be pruned as soon as it is told.
     """
+    since = execution.decided_at or execution.created_at
     moved = tx.executions.move(
-        replace(execution, reason=reason, ended_at=tx.now if at is None else min(at, tx.now)),
+        replace(execution, reason=reason, ended_at=at if at is not None and since <= at <= tx.now else tx.now),
         trigger,
         by=by,
         detail=reason,

@@ -12,6 +12,7 @@ from bot.domain.event import EventState, EventTrigger
 from bot.domain.execution import ExecutionState, Trigger
 from bot.domain.node import Pairing
 from bot.domain.retry import MAX_AGE_S
+from bot.flow.decision import APPROVED_FOR_S
 from bot.flow.outcome import leave
 from bot.flow.signals import Signals
 from bot.ports import Store, Tx
@@ -63,9 +64,10 @@ class Sweep:
         seen = {node.fingerprint: node.last_seen_at for node in tx.nodes.listing()}
         for found in tx.executions.in_states({S.DISPATCHED, S.RUNNING}, limit=1_000):
             limit_s = found.command.limits.timeout_s if found.command is not None else 0.0
-            since = found.started_at or found.decided_at or found.created_at
+            # By our own clock only: `started_at` is the node's, which may be hours behind.
+            since = found.decided_at or found.created_at
             silent = tx.now - seen.get(found.node, 0.0) > self.lost_after_s
-            overdue = tx.now - since > limit_s + self.lost_after_s
+            overdue = tx.now - since > APPROVED_FOR_S + limit_s + self.lost_after_s
             if not silent and not overdue:
                 continue
             execution = tx.executions.lock(found.id)
