@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bot.store": (*PORTS, "bot.loop", "bot.store"),
     "bot.node": (*PORTS, "bot.loop", "bot.node", "bot"),
     "bot.config": (*DOMAIN, "bot.config"),
-    "bot.embedded": DOMAIN,
+    "bot.embedded": (*DOMAIN, "bot.node"),
     "bot.doctor": (*PORTS, "bot.config", "bot.store", "bot.inquiry"),
     "bot.demo": (*GROUND, "bot.demo"),
     "bot.app": (*PORTS, "bot", "channels"),

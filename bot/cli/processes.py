@@ -29,7 +29,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     from bot.config import first_config
     from bot.log import set_up
 
-    announce = _say_aside if as_json else shown.line
+    announce = _say_aside if as_json else _say
     if first_config(config):
         announce(f"{config} was written, with one owner who may ask and decide; `homing config example` has every key")
     settings = settings_of(config)
@@ -107,10 +107,16 @@ def demo(as_json: AsJson = False) -> None:
     for needed in ("pydantic_settings", "sqlalchemy", "jinja2"):
         # The demo's gateway is a process of its own: what it lacks is better said here, at once.
         importlib.import_module(needed)
-    if not asyncio.run(run_demo(_say_aside if as_json else shown.line)):
+    if not asyncio.run(run_demo(_say_aside if as_json else _say)):
         raise HomingError("a claim of the demo does not hold; the lines above say which")
     if as_json:
         shown.document({"ok": True})
+
+
+def _say(text: str) -> None:
+    """On standard output, at once: into a pipe or a file it would wait for a full buffer, and the link with it."""
+    shown.line(text)
+    sys.stdout.flush()
 
 
 def _say_aside(text: str) -> None:
