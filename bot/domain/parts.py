@@ -107,7 +107,7 @@ def split(post: Post, capabilities: Capabilities) -> tuple[Post, ...]:
 
 
 def fit(post: Post, capabilities: Capabilities) -> Post:
-    """The post in one message, for what is edited: code is cut first, then labelled lines, then words. Each cut is said.
+    """The post in one message, for what is edited: first code is cut, then labelled lines, then words. Each is said.
 
     Headings are kept whole: they are ours and short.
     """
