@@ -50,6 +50,11 @@ class Posted:
         return text_of(self.post) if self.forms else self.words
 
     @property
+    def first_text(self) -> str:
+        """All that it showed when it was posted."""
+        return text_of(post_of(self.forms[0])) if self.forms else self.words
+
+    @property
     def kind(self) -> PostKind | None:
         return PostKind(self.forms[-1]["kind"]) if self.forms else None
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from aiohttp import web
-from bot.node.hub import Hub
 
 from bot.app import Core, SystemClock
 from bot.domain.message import Capabilities, Nonce, NotPosted, Post, Receipt
 from bot.domain.session import AccountName, ChannelName, MessageId, Peer, ReturnAddress
 from bot.flow.signals import Signals
+from bot.node.hub import Hub
 from bot.node.identity import load_or_create_key
 from bot.ports import Channel, Inbox, Store, Tx
 from bot.store import open_store
@@ -47,6 +47,8 @@ class Plan:
     key: Path
     counts: Path
     """`<commits> <sends>` so far, rewritten after each."""
+    connected: Path
+    """Made when the node is connected."""
     moment: Moment | None = None
     number: int = 0
     """The commit or the send at which it dies, counted from 1."""
@@ -61,7 +63,9 @@ class Fuse:
     sends: int = 0
 
     def note(self) -> None:
-        self.plan.counts.write_text(f"{self.commits} {self.sends}")
+        # Of one length, over what stood there: whoever reads it meanwhile reads the one or the other.
+        with self.plan.counts.open("r+b", buffering=0) as counts:
+            counts.write(f"{self.commits:6} {self.sends:6}".encode())
 
     def burn(self, moment: Moment, count: int) -> None:
         if self.plan.moment is moment and count >= self.plan.number:
@@ -144,9 +148,14 @@ async def _run(plan: Plan) -> None:
     store = FusedStore(opened, fuse)
     channels = {name: FusedChannel(channel, fuse) for name, channel in channels_of(plan.platform_url, ACCOUNTS).items()}
     core = Core(a_settings(), store, channels, clock, signals)
-    hub = Hub(load_or_create_key(plan.key), core.reports, on_connect=signals.all)
+
+    def connected() -> None:
+        plan.connected.touch()
+        signals.all()
+
+    hub = Hub(load_or_create_key(plan.key), core.reports, on_connect=connected)
     server = web.Application()
-    hub.mount(server)
+    server.add_routes(hub.routes())
     runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", plan.port).start()

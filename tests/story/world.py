@@ -98,6 +98,7 @@ class World:
     """What stands between the core and a channel, where a story needs something there."""
     _store: OpenStore | None = None
     _core: Core | None = None
+    _hub: NodeHub | None = None
     _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     # --- the gateway's life ------------------------------------------------------------------------
@@ -114,6 +115,14 @@ class World:
 
     @property
     def hub(self) -> NodeHub:
+        assert self._hub is not None
+        return self._hub
+
+    async def connect(self, running: contextlib.AsyncExitStack) -> NodeHub:
+        """The hub for this life of the gateway; what has to end with it is entered into `running`."""
+        del running
+        for name in self.puppets.names:
+            await self.pair(fingerprint_of(name), name)
         return self.puppets
 
     async def open(self) -> None:
@@ -123,10 +132,13 @@ class World:
         channels = channels_of(self.platform.url, self.accounts, capabilities=self.capabilities)
         wrapped = {name: channel if self.wrap is None else self.wrap(channel) for name, channel in channels.items()}
         self._core = Core(self.settings, self._store, wrapped, self.clock)
-        for name in self.puppets.names:
-            await self.pair(fingerprint_of(name), name)
         self._running = contextlib.AsyncExitStack()
-        await self._running.enter_async_context(self._core.running(self.hub))
+        try:
+            self._hub = await self.connect(self._running)
+            await self._running.enter_async_context(self._core.running(self._hub))
+        except BaseException:
+            await self.close()
+            raise
 
     def _open_store(self) -> OpenStore:
         return open_store(self.url, clock=self.clock, gateway=True, use_clock=True)
