@@ -74,9 +74,11 @@ async def run_node(settings: NodeSettings, *, tell: Tell = _silent) -> None:
         desk = Desk(settings, Inspector(settings, key.fingerprint), spool, outbox)
         client = Client(settings, key, desk, outbox, tell)
         async with _asked_to_end() as ending, client.running():
-            await ending.wait()
-            tell("stopping: commands that run are ended and reported")
-            await desk.launches.close()
+            try:
+                await ending.wait()
+                tell("stopping: commands that run are ended and reported")
+            finally:
+                await desk.launches.close()
             await client.say_goodbye()
 
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bot.domain.command import (
-    Command,
     Limits,
     command_from_json,
     command_to_json,
@@ -119,13 +118,6 @@ def _limits(value: object) -> Limits:
     return Limits(timeout_s=float(timeout_s), output_bytes=output_bytes)
 
 
-def _command(value: object) -> Command:
-    command = command_from_json(value)
-    if not math.isfinite(command.limits.timeout_s) or command.limits.timeout_s <= 0:
-        raise Malformed("has no timeout_s that is a length of time")
-    return command
-
-
 def _pairs(second: _As) -> _As:
     def read(value: object) -> tuple[tuple[object, object], ...]:
         if not isinstance(value, list) or len(value) > MAX_ASKED:
@@ -150,7 +142,7 @@ _EXECUTION = _matching(r"[0-9A-Z]{4,32}", "an execution's id")
 _TOKEN = _matching(r"[0-9a-f]{32}", "a token")
 _WORDS = _matching(rf".{{0,{MAX_TEXT_CHARS}}}", f"a text of at most {MAX_TEXT_CHARS} characters")
 _KEY, _NUMBER, _TIME = _bytes(KEY_BYTES), _As(_count), _As(_moment)
-_COMMAND = _As(_command, command_to_json)
+_COMMAND = _As(command_from_json, command_to_json)
 _LIMITS = _As(_limits, lambda limits: {"timeout_s": limits.timeout_s, "output_bytes": limits.output_bytes})
 
 _SHAPES: Mapping[str, tuple[Callable[..., Frame], Mapping[str, _As]]] = {

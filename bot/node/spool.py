@@ -232,15 +232,15 @@ class Spool:
         log.error("journal.set_aside", extra={"directory": path.parent.name})
 
     def _drop_raw_output(self, room_bytes: int) -> None:
-        """Raw output of settled executions goes, oldest first, until `room_bytes` hold what is left."""
-        kept = sorted(
-            ((path.stat().st_mtime, path.stat().st_size, path) for path in self._output.iterdir()), reverse=True
-        )
-        for number, (_, size, path) in enumerate(kept):
+        """Raw output goes, oldest first, until `room_bytes` hold what is left; never that of an open execution."""
+        kept = []
+        for path in self._output.iterdir():
+            is_open = ExecutionId(path.name.partition(".")[0]) in self._open
+            seen = path.stat()
+            kept.append((is_open, seen.st_mtime, seen.st_size, path))
+        for number, (is_open, _, size, path) in enumerate(sorted(kept, reverse=True)):
             room_bytes -= size
-            if (room_bytes < 0 or number >= _MAX_RAW_OUTPUTS) and ExecutionId(
-                path.name.partition(".")[0]
-            ) not in self._open:
+            if not is_open and (room_bytes < 0 or number >= _MAX_RAW_OUTPUTS):
                 with contextlib.suppress(OSError):
                     path.unlink()
 

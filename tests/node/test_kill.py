@@ -1,0 +1,85 @@
+"""kill -9 at every step from the offer to the acknowledged report: at most one start, and the journal never lies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from bot.domain.command import command_hash
+from bot.domain.node import Known
+from bot.node.desk import Desk
+from bot.node.frames import Accepted, Ask, Declined, Go, Offer
+from bot.node.inspect import Inspector
+from bot.node.journal import State
+from bot.node.outbox import Outbox
+from bot.node.spool import Spool
+from bot.node.tree import become_subreaper
+from tests.node.killed_program import inspected
+from tests.node.made import ID, NODE, settings, until
+
+MOST_STEPS = 80
+
+
+async def test_f067_a_kill_at_every_step_starts_the_command_at_most_once(tmp_path: Path) -> None:
+    become_subreaper()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.node.killed_program", str(tmp_path), str(MOST_STEPS)
+    )
+    async with asyncio.timeout(60):
+        assert await process.wait() == 0
+    *killed, whole = sorted(tmp_path.iterdir(), key=lambda directory: int(directory.name))
+    assert (whole / "done").exists()
+    assert len(killed) > 20
+    outcomes = [await after_the_kill(directory) for directory in killed]
+    # Each kind of moment was met, so the test has seen what it speaks of.
+    assert set(outcomes) == {"unseen", "accepted", "unknown", "finished", "settled"}
+
+
+async def after_the_kill(directory: Path) -> str:
+    """The next start of the node: what it knows, and what it can still be talked into."""
+    given = settings(directory)
+    mark = directory / "mark"
+    # Its command may still be running: it is an orphan of ours now.
+    await until(nobody_is_left)
+    starts = lines(mark)
+    spool = Spool(given.state_dir, spool_bytes=given.spool_bytes)
+    state = spool.state(ID)
+    desk = Desk(given, Inspector(given, NODE), spool, Outbox(spool))
+    assert starts <= 1
+    if starts == 1:
+        assert state in {State.UNKNOWN, State.FINISHED} or state is Known.FINISHED
+    if isinstance(state, Known) or state in {State.UNKNOWN, State.FINISHED}:
+        outcome = "settled" if isinstance(state, Known) else str(state)
+    else:
+        outcome = "unseen" if state is None else str(state)
+
+    command = await inspected(desk, directory)
+    answer = await desk.offer(Offer(number=2, execution=ID, command=command, hash=command_hash(command)))
+    if outcome in {"unseen", "accepted"}:
+        # Never started, so a repeated offer may start it: once.
+        assert isinstance(answer, Accepted)
+        desk.go(Go(execution=ID, token=answer.token))
+        await until(lambda: spool.state(ID) is State.FINISHED and not desk.launches.has_begun(ID))
+        assert lines(mark) == 1
+    else:
+        assert isinstance(answer, Declined)
+        assert answer.already_started
+        ((_, known),) = desk.answer(Ask(executions=((ID, True),))).answers
+        assert known in {Known.UNKNOWN, Known.FINISHED}
+        assert lines(mark) == starts
+    return outcome
+
+
+def lines(mark: Path) -> int:
+    return len(mark.read_text().splitlines()) if mark.exists() else 0
+
+
+def nobody_is_left() -> bool:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return True
+    return False
