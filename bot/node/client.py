@@ -180,6 +180,8 @@ class Client:
             await connection.receive()
         self._say(f"paired and connected as {self._key.fingerprint}", "node.paired")
         self._outbox.connected()
+        # Before the gateway's question is answered: a report says why, the answer only what.
+        await self._send_due(connection)
         answers = Tasks("answers", limit=_MAX_ANSWERS)
         sending = Tasks("sending", limit=1)
         sending.start(self._send_what_is_owed(connection))
@@ -220,8 +222,7 @@ class Client:
         try:
             while True:
                 self._outbox.wake.clear()
-                for frame in self._outbox.due(loop.time()):
-                    await connection.send(frame)
+                await self._send_due(connection)
                 next_at = self._outbox.next_at()
                 await self._outbox.wake.wait(60.0 if next_at is None else max(0.01, next_at - loop.time()))
         except (aiohttp.ClientError, TimeoutError):
@@ -229,6 +230,10 @@ class Client:
         finally:
             # The reader has to notice too.
             await connection.socket.close()
+
+    async def _send_due(self, connection: _Connection) -> None:
+        for frame in self._outbox.due(asyncio.get_running_loop().time()):
+            await connection.send(frame)
 
     def _say(self, line: str, event: str) -> None:
         """Once for each change: a gateway that is away for a day is one line."""

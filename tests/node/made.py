@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import aiohttp
 from aiohttp import web
 
 from bot.domain.command import Command, Limits, NodeFingerprint, command_hash, parse_request
@@ -20,7 +21,8 @@ from bot.domain.node import Known, Node, Pairing
 from bot.errors import StoreError
 from bot.node.client import run_node
 from bot.node.hub import Hub, HubBounds
-from bot.node.identity import KeyPair, new_key
+from bot.node.identity import KeyPair, new_key, new_nonce
+from bot.node.protocol import NodeEnd, State
 from bot.node.settings import NodeSettings
 from bot.ports import Acceptance, NodeRefusal
 
@@ -206,6 +208,22 @@ async def node(given: NodeSettings, lines: list[str] | None = None) -> AsyncIter
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def raw_node(
+    there: Gateway, key: KeyPair | None = None, *, wait: bool = True
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A node that says only what a test makes it say; with `wait` until it was welcomed and asked what is open."""
+    async with aiohttp.ClientSession() as session, session.ws_connect(there.url) as socket:
+        end = NodeEnd(key or new_key(), new_nonce(), "raw")
+        await socket.send_str(end.hello())
+        end.read(str((await socket.receive()).data))
+        await socket.send_str(end.proof())
+        if wait:
+            end.read(str((await socket.receive()).data))
+            assert end.state is State.OPEN
+        yield socket
 
 
 def command(*argv: str, cwd: Path | None = None, timeout_s: float = 20.0, output_bytes: int = 262_144) -> Command:
