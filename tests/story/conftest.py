@@ -15,9 +15,10 @@ from bot.store import migrate
 from tests.platforms.loopback import LoopbackPlatform
 from tests.postgres import fresh_postgres_url
 from tests.story.agents import Seen, seen
+from tests.story.cast import ACCOUNTS, a_settings
 from tests.story.puppet import Puppets
 from tests.story.shifted import ShiftedClock
-from tests.story.world import ACCOUNTS, World, a_settings
+from tests.story.world import World
 
 __all__ = ["Seen", "seen"]
 

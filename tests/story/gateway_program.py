@@ -26,7 +26,7 @@ from bot.ports import Channel, Inbox, Store, Tx
 from bot.store import open_store
 from bot.store.transaction import Connected
 from tests.platforms.loopback import channels_of
-from tests.story.world import ACCOUNTS, a_settings
+from tests.story.cast import ACCOUNTS, a_settings
 
 R = TypeVar("R")
 

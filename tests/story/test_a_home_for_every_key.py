@@ -14,9 +14,10 @@ from bot.domain.session import AgentName, DirectScope, MainKey, PeerKind, format
 from bot.flow.schedule import ActiveHours
 from bot.loop import Wake
 from tests.story.agents import Seen
+from tests.story.cast import NETWORKS, a_peer, a_settings
 from tests.story.conftest import MakeWorld
 from tests.story.watch import watching
-from tests.story.world import NETWORKS, World, a_peer, a_settings
+from tests.story.world import World
 
 MAIN = format_key(MainKey(agent=AgentName("main")))
 ACCOUNTS = (*((network, "default") for network in NETWORKS), ("slack", "second"))

@@ -10,8 +10,9 @@ from bot.domain.message import Action, PostKind
 from bot.domain.session import DirectScope, PeerKind
 from tests.platforms.posted import Posted
 from tests.story.agents import Seen
+from tests.story.cast import NETWORKS, a_peer, a_settings
 from tests.story.conftest import MakeWorld
-from tests.story.world import NETWORKS, World, a_peer, a_settings
+from tests.story.world import World
 
 DEFAULTS = tuple((network, "default") for network in NETWORKS)
 BOTH = (*DEFAULTS, ("slack", "second"))

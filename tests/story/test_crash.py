@@ -25,11 +25,11 @@ from bot.node.settings import NodeSettings
 from bot.store import open_store
 from tests.platforms.loopback import LoopbackPlatform
 from tests.platforms.posted import Posted
+from tests.story.cast import a_peer
 from tests.story.gateway_program import Moment, Plan, run
 from tests.story.processes import Forked, free_port, run_the_node
 from tests.story.real_world import runs
 from tests.story.shifted import ShiftedClock
-from tests.story.world import a_peer
 
 OPS = a_peer("ops", thread="17")
 WITHIN_S = 40.0

@@ -17,8 +17,9 @@ from tests.platforms.faults import Fault
 from tests.platforms.forms import code_of
 from tests.platforms.posted import Posted
 from tests.story.agents import Seen
+from tests.story.cast import OWNER, a_peer, a_settings
 from tests.story.conftest import MakeWorld
-from tests.story.world import OWNER, World, a_peer, a_settings
+from tests.story.world import World
 
 OPS = a_peer("ops", thread="17")
 S = ExecutionState
@@ -37,7 +38,8 @@ async def test_f048_each_press_decides_its_own_card_in_any_order(world: World, o
         assert decided == set(order[:done])
     await world.until_runs(several[0], several[2])
     assert len(world.puppets.starts) == 2
-    assert {started for _, started in world.puppets.starts} == {several[0].id, several[2].id}
+    wanted = {several[0].id, several[2].id}
+    assert {started for _, started in world.puppets.starts} == wanted
 
 
 async def test_f049_a_typed_id_is_whole_or_nothing_and_its_case_and_quotes_do_not_matter(world: World) -> None:
@@ -62,7 +64,8 @@ async def test_f050_a_yes_at_the_very_end_or_after_it_is_none(world: World) -> N
     assert note is not None
     assert "expired" in note
     assert "Expired" in (await world.told_once(asked)).text
-    assert world.puppets.offers == world.puppets.starts == []
+    assert world.puppets.offers == []
+    assert world.puppets.starts == []
 
 
 async def test_f050_an_approval_that_its_node_does_not_take_in_time_expires_and_never_runs(world: World) -> None:

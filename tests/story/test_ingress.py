@@ -9,8 +9,9 @@ from bot.domain.message import PostKind
 from bot.domain.session import PeerKind
 from tests.platforms.posted import Posted
 from tests.story.agents import Seen
+from tests.story.cast import a_peer
 from tests.story.conftest import MakeWorld
-from tests.story.world import World, a_peer
+from tests.story.world import World
 
 OPS = a_peer("ops", thread="17")
 

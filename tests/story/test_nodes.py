@@ -10,9 +10,10 @@ from bot.domain.node import Known
 from bot.domain.policy import Rule, Verdict
 from bot.flow.dispatch import Dispatch
 from tests.platforms.posted import Posted
+from tests.story.cast import a_peer, a_settings
 from tests.story.conftest import MakeWorld
 from tests.story.puppet import Puppets, a_result, fingerprint_of
-from tests.story.world import World, a_peer, a_settings
+from tests.story.world import World
 
 OPS = a_peer("ops", thread="17")
 S = ExecutionState

@@ -12,10 +12,10 @@ from bot.domain.execution import ExecutionState
 from bot.domain.message import Action
 from tests.platforms.forms import code_of
 from tests.platforms.loopback import LoopbackPlatform
+from tests.story.cast import ACCOUNTS, a_peer, a_settings
 from tests.story.puppet import Puppets
 from tests.story.real_world import RealWorld, runs
 from tests.story.shifted import ShiftedClock
-from tests.story.world import ACCOUNTS, a_peer, a_settings
 
 OPS, DEPLOYS = a_peer("ops", thread="17"), a_peer("deploys", channel="slack")
 

@@ -18,8 +18,9 @@ from bot.domain.session import Peer
 from tests.platforms.faults import Fault
 from tests.platforms.forms import code_of
 from tests.platforms.posted import place_of
+from tests.story.cast import a_peer
 from tests.story.conftest import MakeWorld
-from tests.story.world import Asked, World, a_peer
+from tests.story.world import Asked, World
 
 HERE, THERE = a_peer("here", thread="1"), a_peer("there")
 

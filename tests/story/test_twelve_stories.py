@@ -9,9 +9,10 @@ from bot.domain.message import Action, PostKind
 from bot.domain.session import PeerKind
 from tests.platforms.faults import Fault
 from tests.platforms.forms import code_of
+from tests.story.cast import a_peer
 from tests.story.conftest import MakeWorld
 from tests.story.puppet import a_result
-from tests.story.world import World, a_peer
+from tests.story.world import World
 
 OPS, DEPLOYS = a_peer("ops", thread="17"), a_peer("deploys", channel="slack")
 

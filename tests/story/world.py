@@ -18,22 +18,12 @@ from bot.domain.command import NodeFingerprint
 from bot.domain.event import BLOCKING, Event, EventState
 from bot.domain.execution import Execution, ExecutionId, ExecutionResult, ExecutionState
 from bot.domain.message import Action, Capabilities, PostKind
-from bot.domain.policy import Directory, Person, Policy, Rule
 from bot.domain.session import (
-    AccountName,
-    AgentName,
-    ChannelName,
-    DirectScope,
     MessageId,
-    NativeId,
     Peer,
-    PeerKind,
-    PersonId,
-    ThreadId,
 )
 from bot.flow.completion import Completion
 from bot.flow.dispatch import Dispatch
-from bot.flow.schedule import ActiveHours
 from bot.flow.signals import Signals
 from bot.ports import Channel, NodeHub, Store, Tx
 from bot.store import OpenStore, open_store
@@ -44,28 +34,6 @@ from tests.story.shifted import ShiftedClock
 
 WITHIN_S = 15.0
 """How long anything may take before a story fails: a loaded machine gets its time, a passing test never waits it."""
-NETWORKS = ("discord", "slack", "whatsapp")
-ACCOUNTS = tuple((network, "default") for network in NETWORKS)
-OWNER = Person(name="owner", ids=tuple(PersonId(f"{network}:owner") for network in NETWORKS))
-
-
-def a_peer(
-    native: str,
-    *,
-    channel: str = "discord",
-    account: str = "default",
-    kind: PeerKind = PeerKind.CHANNEL,
-    thread: str | None = None,
-    agent: str = "main",
-) -> Peer:
-    return Peer(
-        agent=AgentName(agent),
-        channel=ChannelName(channel),
-        account=AccountName(account),
-        kind=kind,
-        id=NativeId(native),
-        thread=None if thread is None else ThreadId(thread),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,21 +319,3 @@ class World:
 def _one_number(query: str, tx: Tx) -> int:
     assert isinstance(tx.inputs, Connected)
     return int(tx.inputs.connection.execute(text(query)).scalar_one())
-
-
-def a_settings(
-    *rules: Rule,
-    owners: tuple[str, ...] = ("owner",),
-    people: tuple[Person, ...] = (OWNER,),
-    scope: DirectScope = DirectScope.PER_ACCOUNT_CHANNEL_PEER,
-    cadence_every_s: float = 0.0,
-    active_hours: ActiveHours | None = None,
-) -> CoreSettings:
-    return CoreSettings(
-        policy=Policy(directory=Directory(people=people), owners=owners, rules=rules),
-        scope=scope,
-        cadence_every_s=cadence_every_s,
-        active_hours=active_hours,
-        poll_s=0.2,
-        sweep_s=0.5,
-    )
