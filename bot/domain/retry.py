@@ -7,6 +7,8 @@ MAX_ATTEMPTS = 30
 and what is dead then is visible and can be retold."""
 MAX_AGE_S = 86_400.0
 """A result a day old is no news: it is shown to an operator instead of a room."""
+_TRIED_ANYHOW = 3
+"""Attempts that old age does not end: what an operator retells, or a gateway finds after days of rest, is old."""
 _FIRST_DELAY_S = 0.5
 """A dropped connection is back at once more often than not."""
 _LAST_DELAY_S = 300.0
@@ -24,4 +26,4 @@ def delay_s(attempt: int, *, jitter: float, at_least_s: float = 0.0) -> float:
 
 def is_exhausted(attempt: int, *, age_s: float) -> bool:
     """Whether a further attempt is one too many: the event is buried, visibly."""
-    return attempt >= MAX_ATTEMPTS or age_s >= MAX_AGE_S
+    return attempt >= MAX_ATTEMPTS or (attempt >= _TRIED_ANYHOW and age_s >= MAX_AGE_S)

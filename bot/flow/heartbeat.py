@@ -21,7 +21,7 @@ from bot.domain.execution import FINAL, Execution, ExecutionId
 from bot.domain.message import Nonce, NotPosted, Post, Receipt
 from bot.domain.render import card as render_card
 from bot.domain.render import render
-from bot.domain.retry import MAX_ATTEMPTS, delay_s, is_exhausted
+from bot.domain.retry import MAX_AGE_S, MAX_ATTEMPTS, delay_s, is_exhausted
 from bot.domain.session import AccountName, ChannelName
 from bot.errors import (
     ChannelError,
@@ -172,8 +172,8 @@ class Heartbeat:
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 found = await channel.find(event.address, event.nonce)
         except (ChannelError, TimeoutError) as fault:
-            # The claim runs out by itself, and then it is asked again: a bounded number of times.
-            if is_exhausted(event.attempt, age_s=self.clock.now() - event.created_at):
+            # The claim runs out by itself, and then it is asked again, for a day: a question counts no attempt.
+            if self.clock.now() - event.created_at >= MAX_AGE_S:
                 await self._bury(event, token, fault)
             return
         if isinstance(found, Receipt):
