@@ -1,0 +1,210 @@
+"""The gateway's side of the measurement, three times over one pair of sockets.
+
+core   the whole of it: hub, completion, heartbeat, a loopback channel
+store  a frame in, the completion's own transaction through the store, a POST out: no heartbeat, no receipts
+bare   a frame in, one durable commit by raw sqlite3 with synchronous=FULL, a POST out: what the machine can do
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from bot.app import Core, CoreSettings, SystemClock
+from bot.domain.command import NodeFingerprint, Request
+from bot.domain.execution import (
+    Chunk,
+    Ending,
+    Execution,
+    ExecutionId,
+    ExecutionResult,
+    ExecutionState,
+    Output,
+    Stream,
+    Trigger,
+)
+from bot.domain.policy import Policy
+from bot.domain.session import (
+    DEFAULT_ACCOUNT,
+    AgentName,
+    ChannelName,
+    MessageId,
+    NativeId,
+    Peer,
+    PeerKind,
+    PersonId,
+    ReturnAddress,
+    key_for,
+)
+from bot.flow.outcome import leave
+from bot.flow.turn import draw_id
+from bot.node.hub import Hub
+from bot.node.identity import fingerprint, new_key
+from bot.ports import Tx
+from bot.store import OpenStore, open_store
+from tests.platforms.loopback import LoopbackChannel
+
+CHANNEL = ChannelName("discord")
+Taker = Callable[[str], Coroutine[None, None, None]]
+
+
+@asynccontextmanager
+async def core(folder: Path, network_url: str, public_key: bytes) -> AsyncIterator[tuple[str, OpenStore]]:
+    """The whole core behind a real socket; gives the node's URL and the store."""
+    store = open_store(f"sqlite:///{folder / 'core.db'}", clock=SystemClock(), gateway=True)
+    try:
+        await store.write(lambda tx: _pair(tx, public_key))
+        channel = LoopbackChannel(network_url, CHANNEL, DEFAULT_ACCOUNT)
+        parts = Core(CoreSettings(policy=Policy()), store, {(CHANNEL, DEFAULT_ACCOUNT): channel}, SystemClock())
+        hub = Hub(new_key(), parts.reports, on_connect=parts.signals.all)
+        server = web.Application()
+        server.add_routes(hub.routes())
+        async with parts.running(hub), _serving(server) as port:
+            yield f"ws://127.0.0.1:{port}/node", store
+            await hub.close()
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def store_alone(folder: Path, network_url: str, public_key: bytes) -> AsyncIterator[tuple[str, OpenStore]]:
+    """The completion's transaction by the store itself, between a bare socket and a bare POST."""
+    store = open_store(f"sqlite:///{folder / 'store.db'}", clock=SystemClock(), gateway=True)
+    try:
+        await store.write(lambda tx: _pair(tx, public_key))
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+            async def take(text: str) -> None:
+                form = json.loads(text)
+                execution_id, output = ExecutionId(form["execution"]), str(form["output"])
+                await store.write(lambda tx: _complete(tx, execution_id, output))
+                await _post(session, network_url, execution_id, output)
+
+            async with _bare_socket(take) as url:
+                yield url, store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def bare(folder: Path, network_url: str) -> AsyncIterator[str]:
+    """One durable commit by hand: the floor."""
+    with closing(sqlite3.connect(folder / "bare.db", isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("CREATE TABLE told (id TEXT PRIMARY KEY, body TEXT)")
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+            async def take(text: str) -> None:
+                form = json.loads(text)
+                database.execute("INSERT INTO told VALUES (?, ?)", (form["execution"], text))
+                await _post(session, network_url, form["execution"], form["output"])
+
+            async with _bare_socket(take) as url:
+                yield url
+
+
+async def running(store: OpenStore, public_key: bytes, count: int) -> list[str]:
+    """So many executions that a node has and has not reported, each of a session of its own."""
+    node = fingerprint(public_key)
+
+    def make(tx: Tx) -> list[str]:
+        return [_running(tx, node) for _ in range(count)]
+
+    made: list[str] = []
+    while len(made) < count:
+        made += await store.write(make)
+    return made[:count]
+
+
+def named(count: int) -> list[str]:
+    """Names for the floor, which knows no executions."""
+    return [draw_id() for _ in range(count)]
+
+
+def _running(tx: Tx, node: NodeFingerprint) -> str:
+    execution_id = draw_id()
+    peer = Peer(agent=AgentName("main"), channel=CHANNEL, kind=PeerKind.CHANNEL, id=NativeId(execution_id))
+    execution = Execution(
+        id=execution_id,
+        state=ExecutionState.PREPARING,
+        session=key_for(peer),
+        origin=ReturnAddress(peer=peer, message_id=MessageId("1")),
+        asker=PersonId("discord:1"),
+        asker_native="1",
+        asker_name="somebody",
+        request=Request(text="uptime", argv=("uptime",), script=None),
+        node=node,
+        node_name="bench",
+        created_at=time.time(),
+        expires_at=time.time() + 3_600,
+        rule="bench",
+    )
+    tx.executions.insert(execution)
+    for trigger in (Trigger.ALLOW, Trigger.DISPATCH, Trigger.START):
+        execution = tx.executions.move(execution, trigger)
+    return execution_id
+
+
+def _complete(tx: Tx, execution_id: ExecutionId, output: str) -> None:
+    execution = tx.executions.lock(execution_id)
+    if execution is None:
+        raise LookupError(execution_id)
+    result = ExecutionResult(
+        ending=Ending.EXITED,
+        exit_code=0,
+        signal=None,
+        duration_s=1.0,
+        output=Output(head=(Chunk(stream=Stream.OUT, text=output),)),
+    )
+    leave(tx, replace(execution, result=result), Trigger.FINISH, by="bench", reason=None)
+
+
+def _pair(tx: Tx, public_key: bytes) -> None:
+    node = fingerprint(public_key)
+    tx.nodes.hello(node, public_key, "bench")
+    tx.nodes.pair(node)
+
+
+async def _post(session: aiohttp.ClientSession, network_url: str, name: str, output: str) -> None:
+    async with session.post(f"{network_url}/post", data=json.dumps({"peer": {"id": name}, "text": output})) as answer:
+        await answer.read()
+
+
+@asynccontextmanager
+async def _bare_socket(take: Taker) -> AsyncIterator[str]:
+    """A WebSocket that hands every text to `take`, all at the same time."""
+
+    async def connect(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async with asyncio.TaskGroup() as group:
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    group.create_task(take(message.data))
+        return socket
+
+    server = web.Application()
+    server.router.add_get("/bare", connect)
+    async with _serving(server) as port:
+        yield f"ws://127.0.0.1:{port}/bare"
+
+
+@asynccontextmanager
+async def _serving(server: web.Application) -> AsyncIterator[int]:
+    runner = web.AppRunner(server, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
