@@ -50,7 +50,7 @@ _STEADY_S = 30.0
 _GOODBYE_S = 3.0
 """For the last reports before the program ends; they are on the disk anyhow."""
 _TIDY_S = 1.0
-_MAX_ANSWERS = 64
+_MAX_ANSWERS = 128
 """Inspections and offers at the same time; the gateway sends no more."""
 
 Tell = Callable[[str], None]

@@ -202,6 +202,7 @@ _SHAPES: Mapping[str, tuple[Callable[..., Frame], Mapping[str, _As]]] = {
     NOT_KNOWN: (NotKnown, {"execution": _EXECUTION, "detail": _WORDS}),
     "ack": (Ack, {"execution": _EXECUTION, "report": _matching("|".join(REPORTS), "a kind of report")}),
 }
+FRAME_KINDS = tuple(_SHAPES)
 _KINDS: Mapping[object, str] = {made: kind for kind, (made, _) in _SHAPES.items()}
 
 

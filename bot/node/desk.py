@@ -94,18 +94,32 @@ class Desk:
             return _declined(offer.number, "the command is not the one of its hash; ask again")
         if command.node != self._inspector.node:
             return _declined(offer.number, "the command was approved for another node; ask again")
+        # Looked at before the files as well, so that offers that wait for a place cost no hashing.
+        not_now = self._not_now(offer)
+        if not_now is not None:
+            return not_now
         changed = await asyncio.to_thread(self._inspector.differences, command)
         # From here on without a pause: nobody comes in between the look into the journal and the entry.
+        not_now = self._not_now(offer)
+        if not_now is not None:
+            return not_now
+        if changed is not None:
+            return _declined(offer.number, changed)
+        return self._accept(offer)
+
+    def _not_now(self, offer: Offer) -> Declined | Busy | None:
         state = self._spool.state(offer.execution)
         if state not in {None, State.ACCEPTED} or self.launches.has_begun(offer.execution):
             return _never_again(offer.number, state)
-        if changed is not None:
-            return _declined(offer.number, changed)
+        if offer.execution not in self._accepted and self._places_taken() >= self._settings.max_executions:
+            return Busy(number=offer.number)
         no_room = self._spool.room_for_one_more() if state is None else None
         if no_room is not None:
             return _declined(offer.number, f"{no_room}; look after its connection and its disk")
-        if offer.execution not in self._accepted and self._places_taken() >= self._settings.max_executions:
-            return Busy(number=offer.number)
+        return None
+
+    def _accept(self, offer: Offer) -> Accepted | Declined:
+        command = offer.command
         try:
             self._spool.reserve(offer.execution, command.limits.output_bytes)
             self._spool.write(Entry(execution=offer.execution, state=State.ACCEPTED, at=time.time()))

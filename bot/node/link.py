@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 
 SEND_S = 10.0
 """A node that takes no bytes for so long is cut off; it comes back and is asked what it knows."""
-_MAX_QUESTIONS = 64
-"""As many as a node answers at the same time."""
+_MAX_QUESTIONS = 128
+"""As many as a node answers at the same time; the gateway has 32 inspections and 64 offers under way at most."""
 
 Answer = Inspected | Accepted | Declined | Busy
 

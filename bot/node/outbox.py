@@ -62,7 +62,13 @@ class Outbox:
             self.wake.wake()
 
     def connected(self) -> None:
-        """A new connection: everything again, because nobody knows what of the old one arrived."""
+        """A new connection: everything again, because nobody knows what of the old one arrived.
+
+        What runs is said anew as well: the gateway may have given it up as lost meanwhile.
+        """
+        for entry in self._spool.entries():
+            if entry.state is State.RUNNING:
+                self._owed.setdefault((entry.execution, STARTED), _Owed())
         for owed in self._owed.values():
             owed.not_before = 0.0
             owed.attempt = 0

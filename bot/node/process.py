@@ -230,7 +230,6 @@ class Process:
             tap.close()
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
-        self._families.look()
         self._families.end(self.pid)
         if self._popen.poll() is None:
             # Only where this was cancelled: nothing may be left that nobody watches.

@@ -30,21 +30,30 @@ def become_subreaper() -> None:
         )
 
 
+_NOBODY = 0
+"""No process that we can have started has this number."""
+
+
 class Families:
     """All that descends from this process, by the command that began it."""
 
     def __init__(self) -> None:
         self._roots: dict[int, frozenset[str]] = {}
+        self._began_at: dict[int, float] = {}
         self._root_of: dict[psutil.Process, int] = {}
         """By (pid, start time), which is how psutil compares processes: a pid that is used again is another."""
 
     def begin(self, root: int, pipes: frozenset[str]) -> None:
         """A command's first process, and the names of the pipes that its family writes to."""
         self._roots[root] = pipes
+        self._began_at[root] = created_at(root)
 
     def end(self, root: int) -> None:
+        """Who still lives is a daemon that was left alone on purpose, and belongs to no later command."""
+        self.look()
         self._roots.pop(root, None)
-        self._root_of = {process: of for process, of in self._root_of.items() if of != root}
+        self._began_at.pop(root, None)
+        self._root_of = {process: _NOBODY if of == root else of for process, of in self._root_of.items()}
 
     def look(self) -> None:
         """Take down who descends from whom, before a parent's death hides it; reap adopted orphans that have ended."""
@@ -62,8 +71,8 @@ class Families:
     def members(self, root: int) -> list[psutil.Process]:
         """Who lives of this command's family beside its first process.
 
-        An orphan that was never seen with a parent counts where no other command runs, or where it holds a pipe of
-        this command: it can have come from nowhere else.
+        An orphan that was never seen with a parent counts where it is younger than this command and no other command
+        runs, or where it holds a pipe of this command: it can have come from nowhere else.
         """
         self.look()
         alone = len(self._roots) == 1
@@ -73,9 +82,16 @@ class Families:
                 continue
             belongs = self._root_of.get(process)
             is_orphan = belongs is None and parent == os.getpid()
-            if belongs == root or (is_orphan and (alone or self._holds_a_pipe(process, root))):
+            is_ours = is_orphan and ((alone and self._is_younger(process, root)) or self._holds_a_pipe(process, root))
+            if belongs == root or is_ours:
                 members.append(process)
         return [process for process in members if _lives(process)]
+
+    def _is_younger(self, process: psutil.Process, root: int) -> bool:
+        with contextlib.suppress(psutil.Error):
+            # The kernel counts in hundredths of a second.
+            return process.create_time() >= self._began_at[root] - 0.02
+        return False
 
     def _holds_a_pipe(self, process: psutil.Process, root: int) -> bool:
         with contextlib.suppress(OSError):

@@ -137,6 +137,28 @@ async def test_on_reconnect_it_is_asked_about_what_is_open(tmp_path: Path) -> No
         assert "started" not in there.book.kinds(ID)
 
 
+async def test_f065_a_go_counts_on_another_connection_than_its_offer(tmp_path: Path) -> None:
+    async with gateway() as there, node(settings(tmp_path, there.url)):
+        accepted = await there.offered(await there.prepared("true"))
+        assert isinstance(accepted, Acceptance)
+        await there.stop()
+        there.book.open = [(ID, False)]
+        await there.start()
+        await there.hub.go(await there.node(), ID, accepted)
+        await until(lambda: ID in there.book.results)
+        assert "known unseen" in there.book.kinds(ID)
+
+
+async def test_what_runs_is_said_anew_on_each_connection(tmp_path: Path) -> None:
+    async with gateway() as there, node(settings(tmp_path, there.url)):
+        await there.hand_over("sleep 30")
+        await until(lambda: there.book.kinds(ID) == ["started"])
+        await there.stop()
+        there.book.open = [(ID, True)]
+        await there.start()
+        await until(lambda: there.book.kinds(ID) == ["started", "started", "known running"])
+
+
 async def test_f078_an_answer_that_nobody_asked_for_is_not_passed_on() -> None:
     async with gateway() as there, raw_node(there) as socket:
         await until(lambda: there.hub.connected())

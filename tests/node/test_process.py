@@ -126,6 +126,19 @@ async def test_a_daemon_with_a_session_of_its_own_lives_on() -> None:
         daemon.kill()
 
 
+async def test_a_daemon_of_an_earlier_command_outlives_the_stop_of_a_later_one() -> None:
+    families = Families()
+    first = Process.start(sh("setsid sleep 50 >/dev/null 2>&1 & echo $!; sleep 0.1"), families=families, patience=SOON)
+    daemon = psutil.Process(int((await first.ended()).output.text()))
+    try:
+        second = Process.start(command("sleep", "50"), families=families, patience=SOON)
+        second.stop()
+        await second.ended()
+        assert is_alive(daemon.pid, daemon.create_time())
+    finally:
+        daemon.kill()
+
+
 async def test_f094_all_output_is_there_also_of_a_process_that_ended_at_once() -> None:
     for _ in range(20):
         result = await run(sh("head -c 5000 /dev/zero | tr '\\0' x; head -c 5000 /dev/zero | tr '\\0' y >&2"))
