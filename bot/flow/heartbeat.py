@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from bot.domain.event import Card, ClaimToken, Event, EventState, EventTrigger, ShowCard, ShowOutput, TellOutcome
-from bot.domain.execution import FINAL, Execution, ExecutionId
+from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState, Trigger
 from bot.domain.message import Nonce, NotPosted, Post, Receipt
 from bot.domain.render import card as render_card
 from bot.domain.render import render
@@ -30,6 +30,7 @@ from bot.errors import (
     ChannelThrottled,
     ChannelUnavailable,
 )
+from bot.flow.outcome import leave
 from bot.flow.signals import Signals
 from bot.loop import Tasks
 from bot.ports import Channel, Clock, Store, Tx
@@ -211,7 +212,7 @@ class Heartbeat:
 
     async def _bury(self, event: Event, token: ClaimToken, fault: Exception | None) -> None:
         log.error("event.dead", extra={"event_id": event.id, "reason": type(fault).__name__})
-        await self._move(event, EventTrigger.BURY, token, fault)
+        await self.store.write(partial(_buried, event=event, token=token, fault=fault))
 
     async def _move(self, event: Event, trigger: EventTrigger, token: ClaimToken, fault: Exception | None) -> None:
         await self.store.write(lambda tx: tx.events.move(event, trigger, token=token, trouble=_trouble(fault)))
@@ -271,6 +272,16 @@ def _keep(tx: Tx, *, found: _Claimed, token: ClaimToken, receipt: Receipt, is_la
     else:
         tx.events.move(event, EventTrigger.ACCEPT, token=token)
     return None
+
+
+def _buried(tx: Tx, *, event: Event, token: ClaimToken, fault: Exception | None) -> None:
+    """A card that nobody will ever see asks nobody: its execution ends, and that is told."""
+    is_dead = tx.events.move(event, EventTrigger.BURY, token=token, trouble=_trouble(fault))
+    if is_dead and isinstance(event.payload, ShowCard):
+        execution = tx.executions.lock(event.payload.execution_id)
+        if execution is not None and execution.state is ExecutionState.AWAITING_APPROVAL:
+            reason = "its card could not be posted here, so nobody could be asked"
+            leave(tx, execution, Trigger.CANCEL, by="gateway", reason=reason)
 
 
 def _told(tx: Tx, *, event: Event, token: ClaimToken) -> None:

@@ -78,12 +78,13 @@ class Turns:
         try:
             async with asyncio.timeout(TURN_TIMEOUT_S):
                 steps = await self.agent.answer(inputs)
+            connected = frozenset(self.hub.connected())
+            await self.store.write(lambda tx: self._commit(tx, inputs, token, steps, connected))
         except (TimeoutError, HomingError) as fault:
+            # Also a commit that failed: without this its inputs would wait until the lease is over.
             log.warning("turn.fault", extra={"session": inputs[0].session, "fault": type(fault).__name__})
             await self._postpone(inputs, token)
             return
-        connected = frozenset(self.hub.connected())
-        await self.store.write(lambda tx: self._commit(tx, inputs, token, steps, connected))
         self.signals.prepare.wake()
         self.signals.heartbeat.wake()
 
