@@ -183,6 +183,15 @@ async def test_f062_a_card_that_cannot_be_shown_whole_is_refused_at_once(world: 
     await world.told_once(refused)
 
 
+async def test_f062_a_card_that_could_not_be_posted_ends_its_request_and_that_is_told(world: World) -> None:
+    world.platform.order(Fault.REJECTED, at=OPS)
+    asked = await world.answered(OPS, "ada", await world.say(OPS, "ada", "run uptime"))
+    told = await world.told_once(asked, containing="its card could not be posted here")
+    assert "Cancelled, nothing ran" in told.text
+    assert (await world.execution(asked.id)).state is S.CANCELLED
+    assert world.puppets.offers == []
+
+
 async def test_f064_a_stop_before_the_hand_over_starts_nothing(world: World) -> None:
     waiting, approved = await world.ask(OPS, "ada", "uptime"), await world.ask(OPS, "ada", "whoami")
     await world.settled()

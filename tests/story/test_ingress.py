@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
+
+import pytest
 
 from bot.domain.message import PostKind
 from bot.domain.session import PeerKind
+from bot.errors import StoreError
+from bot.flow.turn import Turns
+from bot.ports import Tx
 from tests.platforms.posted import Posted
 from tests.story.agents import Seen
 from tests.story.cast import a_peer
@@ -41,6 +47,23 @@ async def test_f109_what_was_acknowledged_is_answered_after_a_restart(make_world
         await world.answered(OPS, "ada", asked)
         await world.settled()
         assert len(_cards(world)) == 1
+
+
+async def test_f044_a_turn_whose_commit_fails_is_run_again_soon_and_asks_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, faults = Turns._commit, [StoreError("the connection to the database broke")] * 2
+
+    def breaks_twice(turns: Turns, tx: Tx, *rest: Any) -> None:  # noqa: ANN401 -- handed on as it comes
+        commit(turns, tx, *rest)
+        if faults:
+            raise faults.pop()
+
+    monkeypatch.setattr(Turns, "_commit", breaks_twice)
+    await world.ask(OPS, "ada", "uptime")
+    await world.settled()
+    assert faults == []
+    assert len(_cards(world)) == 1
 
 
 async def test_f108_the_same_id_on_another_account_is_another_delivery(make_world: MakeWorld) -> None:
