@@ -146,7 +146,7 @@ class Core:
 
 async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) -> None:
     """`homing run`: everything of one gateway, until SIGTERM or Ctrl-C. Raises `HomingError` where it cannot start."""
-    clock, signals = SystemClock(), Signals()
+    clock, signals, ended = SystemClock(), Signals(), _signalled()
     identity = load_or_create_key(settings.gateway.data_dir / "gateway.key")
     is_shared = settings.store_url.startswith("postgresql")
     # Another replica's commit is news; our own wakes its loops itself, and a tool's is seen at the next poll.
@@ -170,8 +170,8 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) ->
             _embedded(settings, identity, store, port),
         ):
             await _announce(settings, store, clock, port, announce)
-            await _until_signalled()
-            announce("Ending. What nodes have goes on there, and is told at the next start.")
+            await ended.wait()
+            announce("Ending. The local node's commands end now; what other nodes run goes on and is told later.")
     finally:
         await store.close()
 
@@ -285,9 +285,10 @@ async def invitation(settings: Settings, store: OpenStore, *, native: str, name:
     return settings.url + await invite(store.chat_log, native=native, name=name, now=now)
 
 
-async def _until_signalled() -> None:
+def _signalled() -> asyncio.Event:
+    """Set by SIGTERM or Ctrl-C, from the first moment on: a node that was just started must not be left behind."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    await ended.wait()
+    return ended
