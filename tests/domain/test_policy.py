@@ -1,0 +1,294 @@
+"""Rules in order, deciders, places and emoji: who may, who decides, and that no answer and no list is never a yes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.domain.message import Action
+from bot.domain.policy import (
+    DEFAULT_EXPIRY_S,
+    Allow,
+    Ask,
+    Directory,
+    Person,
+    Place,
+    Policy,
+    Refuse,
+    Rule,
+    Verdict,
+    decision_of,
+    parse_place,
+)
+from bot.domain.session import (
+    AccountName,
+    AgentName,
+    ChannelName,
+    NativeId,
+    Peer,
+    PeerKind,
+    PersonId,
+    ThreadId,
+    person_on,
+)
+from bot.errors import MalformedKey
+
+SLACK, WEB = ChannelName("slack"), ChannelName("web")
+OPS = Peer(agent=AgentName("main"), channel=SLACK, kind=PeerKind.CHANNEL, id=NativeId("C1"))
+ADA = Person(name="ada", ids=(PersonId("slack:U1"), PersonId("discord:77"), PersonId("web:ada")), roles=("sre", "dba"))
+BOB = Person(name="bob", ids=(PersonId("slack:U2"),), roles=("sre",))
+CLEO = Person(name="cleo", ids=(PersonId("slack:U3"),))
+PEOPLE = Directory(people=(ADA, BOB, CLEO))
+STRANGER = PersonId("slack:U9")
+
+
+def judge(
+    *rules: Rule, asker: str = "ada", peer: Peer = OPS, node: str = "web-1", owners: tuple[str, ...] = ("cleo",)
+) -> Allow | Ask | Refuse:
+    policy = Policy(directory=PEOPLE, owners=owners, rules=rules)
+    return policy.judge(peer=peer, asker=PersonId(asker), node_name=node)
+
+
+def deciders(verdict: Allow | Ask | Refuse) -> tuple[PersonId, ...]:
+    assert isinstance(verdict, Ask)
+    return verdict.deciders
+
+
+ALLOW = Rule(name="allow", action=Verdict.ALLOW)
+DENY = Rule(name="freeze", action=Verdict.DENY)
+ASK = Rule(name="ask sre", action=Verdict.ASK, deciders=("@sre",), expires_after_s=60.0)
+
+
+def test_no_rule_asks_the_owners_for_half_an_hour() -> None:
+    assert judge() == Ask(
+        rule="default: ask the owners", deciders=(PersonId("cleo"),), expires_after_s=DEFAULT_EXPIRY_S
+    )
+    assert DEFAULT_EXPIRY_S == 30 * 60
+
+
+def test_the_first_rule_that_matches_gives_the_verdict() -> None:
+    assert judge(ALLOW, DENY, ASK) == Allow(rule="allow")
+    assert judge(DENY, ALLOW) == Refuse(rule="freeze", reason="the rule “freeze” denies it")
+    assert judge(ASK, ALLOW) == Ask(rule="ask sre", deciders=(PersonId("ada"), PersonId("bob")), expires_after_s=60.0)
+    assert judge(replace(DENY, node=("db-1",)), replace(ALLOW, who=("bob",)), ASK) == judge(ASK)
+
+
+def test_a_rule_that_matches_nothing_leaves_the_owners_and_never_allows() -> None:
+    assert deciders(judge(replace(ALLOW, node=("db-1",)))) == ("cleo",)
+    assert deciders(judge(replace(ALLOW, who=("bob",)))) == ("cleo",)
+    assert deciders(judge(replace(ALLOW, where=(Place(channel=WEB),)))) == ("cleo",)
+
+
+def test_all_conditions_of_a_rule_must_hold() -> None:
+    narrow = replace(ALLOW, where=(parse_place("slack:channel:C1"),), who=("ada",), node=("web-1",))
+    assert judge(narrow) == Allow(rule="allow")
+    assert isinstance(judge(narrow, asker="bob"), Ask)
+    assert isinstance(judge(narrow, node="web-2"), Ask)
+    assert isinstance(judge(narrow, peer=replace(OPS, id=NativeId("C2"))), Ask)
+
+
+@pytest.mark.parametrize(
+    ("who", "holds"),
+    [
+        ((), True),
+        (("*",), True),
+        (("ada",), True),
+        (("bob", "@dba"), True),
+        (("slack:U1",), True),
+        (("web:ada",), True),
+        (("bob",), False),
+        (("@dba2",), False),
+        (("@",), False),
+        (("Ada",), False),
+        (("slack:u1",), False),
+    ],
+)
+def test_who_asks_is_matched_by_name_role_or_any_of_their_ids(who: tuple[str, ...], holds: bool) -> None:
+    assert isinstance(judge(replace(ALLOW, who=who)), Allow) == holds
+
+
+@pytest.mark.parametrize(("node", "holds"), [((), True), (("*",), True), (("a", "web-1"), True), (("web",), False)])
+def test_a_node_is_matched_by_its_whole_name(node: tuple[str, ...], holds: bool) -> None:
+    assert isinstance(judge(replace(ALLOW, node=node)), Allow) == holds
+    assert isinstance(judge(replace(ALLOW, node=("WEB-1",))), Ask)
+
+
+# --- who decides ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nobody", [(), ("@nobody-has-this",), ("@",)])
+def test_f068_an_empty_list_of_deciders_is_nobody_and_says_so_at_once(nobody: tuple[str, ...]) -> None:
+    verdict = judge(replace(ASK, deciders=nobody))
+    assert verdict == Refuse(
+        rule="ask sre", reason="the rule “ask sre” asks, and its list of deciders is empty: nobody may approve"
+    )
+
+
+@pytest.mark.parametrize("owners", [(), ("@nobody-has-this",)])
+def test_f068_without_owners_the_default_is_nobody_and_not_anyone(owners: tuple[str, ...]) -> None:
+    assert isinstance(judge(owners=owners), Refuse)
+    assert isinstance(judge(replace(ASK, deciders=None), owners=owners), Refuse)
+    assert isinstance(Policy().judge(peer=OPS, asker=STRANGER, node_name="web-1"), Refuse)
+    assert not Policy().is_owner(STRANGER)
+
+
+def test_f068_a_star_among_deciders_is_no_person_and_not_everybody() -> None:
+    """The config refuses it; a policy that was made otherwise must not open up either."""
+    assert deciders(judge(replace(ASK, deciders=("*",)))) == ("*",)
+    assert not any(PEOPLE.identify(SLACK, native) == "*" for native in ("U1", "U9", "*"))
+    assert not Policy(directory=PEOPLE, owners=("*",)).is_owner(PersonId("ada"))
+
+
+def test_deciders_that_are_left_out_are_the_owners() -> None:
+    assert deciders(judge(replace(ASK, deciders=None))) == ("cleo",)
+
+
+def test_each_decider_is_counted_once_however_they_are_listed() -> None:
+    listed = ("@sre", "ada", "slack:U1", "discord:77", "bob", "@dba", "slack:U9", "slack:U9")
+    assert deciders(judge(replace(ASK, deciders=listed))) == ("ada", "bob", "slack:U9")
+
+
+def test_one_persons_ids_on_several_channels_are_one_person() -> None:
+    assert PEOPLE.identify(SLACK, "U1") == PEOPLE.identify(WEB, "ada") == "ada"
+    assert PEOPLE.identify(ChannelName("discord"), "77") == "ada"
+    assert PEOPLE.ids_of(PersonId("ada")) == ADA.ids
+
+
+@pytest.mark.parametrize(("channel", "native"), [("slack", "u1"), ("slack", "U1 "), ("discord", "U1"), ("web", "U1")])
+def test_an_id_counts_on_its_own_channel_and_to_the_letter(channel: str, native: str) -> None:
+    assert PEOPLE.identify(ChannelName(channel), native) == f"{channel}:{native}"
+
+
+def test_a_person_that_the_config_does_not_name_is_their_own_id() -> None:
+    assert PEOPLE.identify(SLACK, "U9") == STRANGER
+    assert PEOPLE.ids_of(STRANGER) == (STRANGER,)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=20))
+def test_nobody_becomes_a_named_person_by_what_they_call_themselves(native: str) -> None:
+    """A name holds no colon (the config refuses one), an id of a channel always does."""
+    for channel in (SLACK, WEB):
+        known = any(person_on(channel, native) in person.ids for person in PEOPLE.people)
+        found = PEOPLE.identify(channel, native)
+        assert known or found not in {person.name for person in PEOPLE.people}
+        assert known or found == f"{channel}:{native}"
+
+
+def test_owners_are_named_by_person_role_or_id() -> None:
+    for owners in (("ada",), ("@dba",), ("discord:77",)):
+        policy = Policy(directory=PEOPLE, owners=owners)
+        assert policy.is_owner(PersonId("ada"))
+        assert not policy.is_owner(PersonId("bob"))
+        assert not policy.is_owner(PersonId("slack:U1")), "it is asked about the person, as identify() gives them"
+
+
+# --- places ---------------------------------------------------------------------------------------
+
+THREAD = replace(OPS, thread=ThreadId("17.5"))
+WORK = replace(OPS, account=AccountName("work"))
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "outside"),
+    [
+        ("*", [OPS, THREAD, WORK, replace(OPS, channel=WEB)], []),
+        ("slack", [OPS, THREAD, WORK, replace(OPS, kind=PeerKind.DIRECT)], [replace(OPS, channel=WEB)]),
+        (
+            "slack:channel:C1",
+            [OPS, THREAD, replace(OPS, agent=AgentName("other"))],
+            [
+                WORK,
+                replace(OPS, id=NativeId("C2")),
+                replace(OPS, id=NativeId("c1")),
+                replace(OPS, kind=PeerKind.GROUP),
+                replace(OPS, kind=PeerKind.DIRECT),
+                replace(OPS, channel=WEB),
+            ],
+        ),
+        ("slack:channel:C1:thread:17.5", [THREAD], [OPS, replace(OPS, thread=ThreadId("17.50"))]),
+        ("slack:work:channel:C1", [WORK, replace(WORK, thread=ThreadId("1"))], [OPS, THREAD]),
+        ("slack:channel:a%3Ab", [replace(OPS, id=NativeId("a:b"))], [replace(OPS, id=NativeId("a%3Ab"))]),
+        ("slack:direct:U1", [replace(OPS, kind=PeerKind.DIRECT, id=NativeId("U1"))], [OPS]),
+    ],
+)
+def test_a_place_holds_its_conversation_with_its_threads_and_nothing_else(
+    text: str, inside: list[Peer], outside: list[Peer]
+) -> None:
+    place = parse_place(text)
+    assert [place.holds(peer) for peer in inside] == [True] * len(inside)
+    assert [place.holds(peer) for peer in outside] == [False] * len(outside)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "an empty channel"),
+        ("main", "may not be named 'main'"),
+        ("direct", "may not be named 'direct'"),
+        ("100%", "'%' without"),
+        ("a\x00", "NUL"),
+        ("x" * 513, "at most 512"),
+        ("direct:ada", "names no conversation of a channel"),
+        ("schedule:nightly", "names no conversation of a channel"),
+        ("hook:ci", "names no conversation of a channel"),
+        ("slack:C1", "channel, group or direct"),
+        ("slack:channel:", "an empty id"),
+        ("slack:default:channel:C1", "the default account is left out"),
+        ("agent:main:slack:channel:C1", "channel, group or direct"),
+        (":", "an empty channel"),
+    ],
+)
+def test_a_place_that_could_never_match_is_an_error_and_not_a_rule_that_sleeps(text: str, fault: str) -> None:
+    with pytest.raises(MalformedKey, match=fault):
+        parse_place(text)
+
+
+def test_a_rule_for_several_places_holds_in_each_of_them() -> None:
+    rule = replace(DENY, where=(parse_place("web"), parse_place("slack:channel:C1")))
+    assert isinstance(judge(rule, peer=THREAD), Refuse)
+    assert isinstance(judge(rule, peer=replace(OPS, channel=WEB)), Refuse)
+    assert isinstance(judge(rule, peer=replace(OPS, id=NativeId("C2"))), Ask)
+
+
+# --- emoji ----------------------------------------------------------------------------------------
+
+TONES = [chr(code) for code in range(0x1F3FB, 0x1F400)]
+YES = ["👍", "✅", "✔", "✔️", "✔\ufe0e", "☑️", "+1", "thumbsup", "white_check_mark", "heavy_check_mark"]
+NO = ["👎", "❌", "✖", "✖️", "-1", "thumbsdown", "x", "heavy_multiplication_x"]
+
+
+@pytest.mark.parametrize("emoji", [*YES, "ballot_box_with_check", *(f"👍{tone}" for tone in TONES)])
+def test_f071_a_tick_or_a_thumb_up_approves_whatever_its_skin(emoji: str) -> None:
+    assert decision_of(emoji) is Action.APPROVE
+
+
+@pytest.mark.parametrize("emoji", [*NO, *(f"👎{tone}" for tone in TONES)])
+def test_f071_a_cross_or_a_thumb_down_denies_whatever_its_skin(emoji: str) -> None:
+    assert decision_of(emoji) is Action.DENY
+
+
+@pytest.mark.parametrize("tone", range(2, 7))
+def test_f071_slack_names_skins_behind_two_colons(tone: int) -> None:
+    assert decision_of(f"+1::skin-tone-{tone}") is Action.APPROVE
+    assert decision_of(f"-1::skin-tone-{tone}") is Action.DENY
+
+
+OTHER = (
+    "👀 ⏳ ♾️ 🎉 👌 🆗 ok_hand heart ❤️ 👍👍 👍👎 ✅❌ ok yes X Thumbsup :+1: +1: + 1 ::skin-tone-2 ⛔ 🚫 🟢 🔴 ＋1 ✓ ☒ ✗"
+)
+ODD = ["", " ", "👍 ", " 👍", "🏽", "\ufe0f", "👍\u200d", "custom_check", "white_check_mark2", "x2"]
+
+
+@pytest.mark.parametrize("emoji", [*OTHER.split(), *ODD])
+def test_f071_any_other_emoji_is_talk(emoji: str) -> None:
+    assert decision_of(emoji) is None
+
+
+@given(st.text(max_size=6))
+def test_f071_no_text_decides_but_the_listed_emoji(text: str) -> None:
+    plain = text.split("::", 1)[0].translate({ord(gone): None for gone in (*TONES, "\ufe0e", "\ufe0f")})
+    known = {*YES, "☑", "ballot_box_with_check", *NO}
+    assert (decision_of(text) is not None) == (plain in known)
