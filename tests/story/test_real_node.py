@@ -39,7 +39,8 @@ async def real(either_url: str, tmp_path: Path) -> AsyncIterator[RealWorld]:
             yield world
         finally:
             if world.node is not None:
-                await world.node.kill()
+                # In order, so that it ends what still runs.
+                await world.node.stop()
             await world.close()
 
 
