@@ -92,7 +92,7 @@ async def test_f088_a_gateway_that_restarts_while_it_runs_gets_the_report_and_ru
 async def test_f088_a_node_that_is_killed_while_it_runs_reports_not_known_and_runs_nothing_twice(
     real: RealWorld,
 ) -> None:
-    words, mark = real.command("half", "sleep 30")
+    words, mark = real.command("half", "sleep 3")
     asked = await real.ask(OPS, "ada", words)
     await real.start_one(asked, mark)
     assert real.node is not None
