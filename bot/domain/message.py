@@ -162,8 +162,8 @@ class Post:
     """For cards: the execution's state, so that a channel can show it in its own way beside the words."""
 
 
-MIN_TEXT_CHARS = 500
-"""A card with all but its command cut away still needs so many; the tightest network (WhatsApp) shows 1,600."""
+MIN_TEXT_CHARS = 400
+"""A card whose details are cut away still needs so many; the tightest network (WhatsApp) shows 1,600."""
 MIN_CODE_CHARS = 200
 """Enough for the notice of a cut with a line on both sides."""
 
