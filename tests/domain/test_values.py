@@ -292,7 +292,7 @@ def test_a_send_is_given_up_after_so_many_attempts_or_a_day_but_always_tried_thr
 def test_a_channel_that_could_not_show_a_card_is_refused_when_it_is_declared() -> None:
     Capabilities(text_chars=MIN_TEXT_CHARS, code_chars=MIN_CODE_CHARS)
     for text_chars, code_chars in ((MIN_TEXT_CHARS - 1, MIN_CODE_CHARS), (MIN_TEXT_CHARS, MIN_CODE_CHARS - 1), (0, 0)):
-        with pytest.raises(ValueError, match="at least 500 characters, 200 of them code"):
+        with pytest.raises(ValueError, match="at least 400 characters, 200 of them code"):
             Capabilities(text_chars=text_chars, code_chars=code_chars)
 
 

@@ -1,0 +1,457 @@
+"""What people read of an execution: a card in every state, a told text for every way out, nothing cut unsaid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.domain.command import FileDigest, command_hash
+from bot.domain.event import Payload, Say, ShowCard, ShowOutput, TellOutcome
+from bot.domain.execution import (
+    FINAL,
+    Chunk,
+    Ending,
+    Execution,
+    ExecutionResult,
+    ExecutionState,
+    Output,
+    Stream,
+)
+from bot.domain.message import Action, Capabilities, Code, Facts, Heading, Instant, Post, PostKind, Prose, Span
+from bot.domain.parts import MAX_PARTS, size, visible
+from bot.domain.render import card, ending_words, fits_one_message, render, title
+from bot.domain.session import PersonId
+from tests.domain.made import CHAT, command_of, execution, result, said
+
+S = ExecutionState
+ENDS = [*sorted(FINAL), S.LOST]
+SMALL = Capabilities(text_chars=1_000, code_chars=800)
+TIGHTEST = Capabilities(text_chars=500, code_chars=200)
+HOSTILE = "echo \u202ecod\u202c \u200b\x1b[2J ⟨U+0041⟩ \u3164"
+
+
+def words(*posts: Post) -> str:
+    """All that stands in the messages, in order, as a person reads it."""
+    lines: list[str] = []
+    for post in posts:
+        for block in post.blocks:
+            if isinstance(block, (Heading, Prose)):
+                lines.append(_text(block.spans))
+            elif isinstance(block, Facts):
+                lines += [f"{label}: {_text(spans)}" for label, spans in block.rows]
+            else:
+                lines += [f"{block.label}:", block.text]
+    return "\n".join(lines)
+
+
+def _text(spans: tuple[Span, ...]) -> str:
+    return "".join(f"<{span.at:.0f}>" if isinstance(span, Instant) else span for span in spans)
+
+
+def code(*posts: Post, label: str | None = None) -> str:
+    return "".join(
+        block.text
+        for post in posts
+        for block in post.blocks
+        if isinstance(block, Code) and label in (None, block.label)
+    )
+
+
+def told(one: Execution, state: ExecutionState | None = None, capabilities: Capabilities = CHAT) -> tuple[Post, ...]:
+    return render(TellOutcome(execution_id=one.id, state=state or one.state), one, capabilities)
+
+
+def actions(post: Post) -> list[Action]:
+    return [button.action for button in post.buttons]
+
+
+# --- the card -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "sign", "also", "buttons"),
+    [
+        (S.PREPARING, "⏳ Being prepared", ["Expires: <1700001800>"], []),
+        (
+            S.AWAITING_APPROVAL,
+            "⚠️ Approval needed",
+            [
+                "Waiting for one of: bob, cleo. Expires <1700001800>.",
+                "Rule: ask sre",
+                "Or type: approve 7K3QAC, or: deny 7K3QAC <reason>",
+            ],
+            [Action.APPROVE, Action.STOP, Action.DENY],
+        ),
+        (
+            S.APPROVED,
+            "✅ Approved, waiting for the node",
+            ["Approved by bob, <1700000100>.", "Expires: <1700001800>"],
+            [Action.STOP],
+        ),
+        (S.DISPATCHED, "⏳ Handed to the node", ["Approved by bob, <1700000100>."], [Action.STOP]),
+        (S.RUNNING, "⏳ Running", ["Running since <1700000200>.", "Decided by: bob"], [Action.STOP]),
+        (S.LOST, "❓ Not known whether it ran", ["never started a second time by itself", "Decided by: bob"], []),
+        (S.DENIED, "❌ Denied, nothing ran", ["not now", "Decided by: bob"], []),
+        (S.EXPIRED, "⏱ Expired, nothing ran", ["not now"], []),
+        (S.CANCELLED, "⏹ Cancelled, nothing ran", ["not now"], []),
+        (S.REFUSED, "🚫 Refused, nothing ran", ["not now"], []),
+        (S.FINISHED, "✅ Finished, exit 0", ["Ended after 1.2 s. The result is a message of its own."], []),
+    ],
+)
+def test_an_execution_has_a_card_in_every_state(
+    state: ExecutionState, sign: str, also: list[str], buttons: list[Action]
+) -> None:
+    one = execution(state, "df -h | tail", reason="not now" if state in FINAL else None)
+    post = card(one, CHAT)
+    text = words(post)
+    assert text.startswith(f"{sign} · 7K3QAC\n")
+    assert code(post, label="Command") == "df -h | tail"
+    for line in ["Node: web-1", "Asked by: Ada (discord:77), <1700000000>", *also]:
+        assert line in text
+    if state is not S.PREPARING:
+        assert "Runs: as a shell script, by /usr/bin/dash\nDirectory: /srv/app\nTime limit: 1 min 30 s" in text
+    assert actions(post) == buttons
+    assert {button.shown for button in post.buttons} <= {one.command_hash}
+    assert (post.kind, post.status, post.execution_id) == (PostKind.CARD, state.value, "7K3QAC")
+
+
+def test_every_state_stands_on_a_card_in_a_sign_and_a_word_of_its_own() -> None:
+    titles = {title(execution(state)) for state in ExecutionState}
+    assert len(titles) == len(ExecutionState)
+    assert all(any(letter.isalpha() for letter in one) for one in titles), "never told by a sign alone"
+
+
+def test_what_was_refused_before_it_was_inspected_is_one_line() -> None:
+    one = replace(execution(S.REFUSED, reason="the node web-1 is not connected"), command=None, command_hash=None)
+    post = card(one, CHAT)
+    assert words(post) == "🚫 Refused, nothing ran · 7K3QAC: the node web-1 is not connected"
+    assert (post.kind, post.buttons) == (PostKind.NOTICE, ())
+    assert words(card(replace(one, reason=None), CHAT)) == "🚫 Refused, nothing ran · 7K3QAC"
+
+
+def test_a_way_out_without_a_reason_says_that_none_was_given() -> None:
+    assert "No reason was given." in words(card(execution(S.DENIED), CHAT))
+
+
+def test_what_a_rule_allowed_says_which_and_names_no_decider() -> None:
+    one = replace(execution(S.APPROVED), decided_by=None, decided_at=None)
+    assert "Allowed by the rule “ask sre”." in words(card(one, CHAT))
+    assert "Approved by bob." in words(card(replace(execution(S.APPROVED), decided_at=None), CHAT))
+
+
+def test_a_stop_that_was_asked_for_is_not_offered_again() -> None:
+    one = replace(execution(S.RUNNING), stop_wanted_by=PersonId("bob"), started_at=None)
+    assert actions(card(one, CHAT)) == []
+    assert "Running." in words(card(one, CHAT))
+
+
+def test_a_command_without_a_shell_says_so_and_script_files_are_named_with_their_digests() -> None:
+    command = command_of("python3 x.py", files=(FileDigest(path="/srv/app/x.py", sha256="b" * 64),))
+    one = replace(execution(S.AWAITING_APPROVAL, "python3 x.py"), command=command, command_hash=command_hash(command))
+    text = words(card(one, CHAT))
+    assert "Runs: without a shell: /usr/bin/python3" in text
+    assert "Script: /srv/app/x.py (SHA-256 bbbbbbbbbbbb…)" in text
+    assert "/usr/bin/python3 (SHA-256" not in text, "the program itself is named above"
+
+
+def test_an_asker_who_is_called_what_they_are_is_named_once() -> None:
+    one = replace(execution(S.RUNNING), asker=PersonId("Ada"))
+    assert "Asked by: Ada, <1700000000>" in words(card(one, CHAT))
+
+
+@pytest.mark.parametrize("state", [S.DISPATCHED, S.RUNNING, S.LOST])
+def test_the_newest_output_stands_on_the_card_while_it_runs(state: ExecutionState) -> None:
+    tail = "".join(f"{number}\n" for number in range(1_000))
+    post = card(replace(execution(state), live_tail=tail), CHAT)
+    shown = code(post, label="Output so far")
+    assert shown
+    assert tail.endswith(shown)
+    assert size(post) <= CHAT.text_chars
+
+
+def test_a_tail_is_gone_with_the_end() -> None:
+    assert code(card(replace(execution(S.FINISHED), live_tail="old"), CHAT), label="Output so far") == ""
+
+
+def test_a_tail_that_has_no_room_beside_the_command_is_left_out() -> None:
+    one = replace(execution(S.RUNNING, "echo " + "x" * 5_000), live_tail="so far")
+    post = card(one, CHAT)
+    assert size(post) <= CHAT.text_chars
+    assert "left out here" in code(post, label="Command")
+
+
+# --- the whole command, or nobody is asked --------------------------------------------------------
+
+
+@given(st.integers(1, 4_000), st.sampled_from([SMALL, CHAT]))
+def test_f083_people_are_asked_only_about_a_command_that_they_see_whole_in_one_message(
+    length: int, capabilities: Capabilities
+) -> None:
+    one = execution(S.AWAITING_APPROVAL, "x" * length)
+    if fits_one_message(one, capabilities):
+        for maybe_repeat in (False, True):
+            [post] = render(ShowCard(execution_id=one.id), one, capabilities, maybe_repeat=maybe_repeat)
+            assert code(post, label="Command") == "x" * length
+            assert actions(post) == [Action.APPROVE, Action.STOP, Action.DENY]
+    else:
+        assert size(card(one, capabilities)) > capabilities.text_chars - 100
+    assert code(card(one, capabilities), label="Command") == "x" * length, "and it is never cut"
+
+
+def test_f083_what_hides_in_a_command_stands_on_the_card() -> None:
+    text = words(card(execution(S.AWAITING_APPROVAL, HOSTILE), CHAT))
+    for mark in ("⟨U+202E⟩cod⟨U+202C⟩", "⟨U+200B⟩", "⟨U+001B⟩[2J", "⟨U+27E8⟩U+0041⟩", "⟨U+3164⟩"):
+        assert mark in text
+    assert not set("\u202e\u202c\u200b\x1b\u3164") & set(text)
+
+
+def test_f083_nothing_that_others_named_hides_on_a_card_or_in_what_is_told() -> None:
+    evil = "x\u202ey\u200b"
+    for state in ExecutionState:
+        one = execution(state, HOSTILE, reason=evil, ended=result(said(("out", evil), ("err", evil))))
+        one = replace(one, node_name=evil, asker_name=evil, live_tail=evil)
+        posts = [card(one, CHAT), *told(one), *render(ShowOutput(execution_id=one.id), one, CHAT)]
+        assert not set("\u202e\u200b\x1b") & set(words(*posts))
+
+
+# --- every way out is told ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ENDS)
+@pytest.mark.parametrize("capabilities", [TIGHTEST, SMALL, CHAT])
+def test_f033_every_way_out_is_told_with_id_command_and_node(state: ExecutionState, capabilities: Capabilities) -> None:
+    one = execution(state, "df -h | tail", reason="not now")
+    posts = told(one, capabilities=capabilities)
+    text = words(*posts)
+    assert text.startswith(title(one))
+    for said_ in ("· 7K3QAC", "df -h | tail", "Node: web-1"):
+        assert said_ in text
+    assert actions(posts[-1])[0] is Action.AGAIN
+    assert ("Reason: not now" in text) == (state is not S.FINISHED)
+    assert {post.kind for post in posts} == {PostKind.RESULT if state is S.FINISHED else PostKind.NOTICE}
+
+
+@pytest.mark.parametrize(
+    ("ended", "heading", "status"),
+    [
+        (result(), "✅ Finished, exit 0", "succeeded"),
+        (result(exit_code=3), "❌ Failed, exit 3", "failed"),
+        (result(exit_code=-1), "❌ Failed, exit -1", "failed"),
+        (result(ending=Ending.SIGNALLED, exit_code=None, signal="SIGKILL"), "❌ Killed by SIGKILL", "failed"),
+        (
+            result(ending=Ending.TIMED_OUT, exit_code=None, signal="SIGTERM"),
+            "⏱ Ended at its time limit, by SIGTERM",
+            "failed",
+        ),
+        (result(ending=Ending.TIMED_OUT, exit_code=0), "⏱ Ended at its time limit, exit 0", "failed"),
+        (result(ending=Ending.STOPPED, exit_code=None, signal="SIGTERM"), "⏹ Stopped, by SIGTERM", "failed"),
+        (result(ending=Ending.STOPPED, exit_code=0), "⏹ Stopped, exit 0", "failed"),
+    ],
+)
+def test_f093_a_result_says_how_it_ended_and_only_a_clean_exit_is_a_success(
+    ended: ExecutionResult, heading: str, status: str
+) -> None:
+    one = execution(S.FINISHED, ended=ended)
+    [post] = told(one)
+    assert words(post).startswith(f"{heading} · 7K3QAC\n")
+    assert "Took: 1.2 s" in words(post)
+    assert "Started: <1700000200>" in words(post)
+    assert code(post, label="Output") == "all is well\n"
+    assert post.status == status
+    assert ending_words(ended) == title(one) == heading
+
+
+def test_f093_finished_without_a_result_is_no_success() -> None:
+    """No flow leaves it so; if one did, nothing may look well."""
+    one = replace(execution(S.FINISHED), result=None)
+    for post in (card(one, CHAT), *told(one)):
+        assert "✅" not in words(post)
+        assert post.status != "succeeded"
+
+
+@pytest.mark.parametrize(
+    "nothing", [Output(), said(("out", "")), said(("out", ""), ("err", "")), Output(tail=said(("err", "")).head)]
+)
+def test_f033_no_output_is_said(nothing: Output) -> None:
+    one = execution(S.FINISHED, ended=result(nothing))
+    assert "It wrote no output." in words(*told(one))
+    assert "It wrote no output." in words(*render(ShowOutput(execution_id=one.id), one, CHAT))
+
+
+def test_output_of_both_streams_is_shown_apart_and_in_order() -> None:
+    output = said(("out", "a\n"), ("out", "b\n"), ("err", ""), ("err", "oh\n"), ("out", "c\n"))
+    [post] = told(execution(S.FINISHED, ended=result(output)))
+    shown = [(block.label, block.text) for block in post.blocks if isinstance(block, Code)][1:]
+    assert shown == [("Output", "a\nb\n"), ("Errors (stderr)", "oh\n"), ("Output", "c\n")]
+
+
+def test_output_that_changes_stream_all_the_time_is_shown_as_one() -> None:
+    output = said(*[("out" if number % 2 else "err", f"{number}\n") for number in range(7)])
+    [post] = told(execution(S.FINISHED, ended=result(output)))
+    assert code(post, label="Output") == "0\n1\n2\n3\n4\n5\n6\n"
+    assert code(post, label="Errors (stderr)") == ""
+
+
+def test_output_that_the_node_cut_says_where() -> None:
+    output = Output(
+        head=(Chunk(stream=Stream.OUT, text="first\n"),),
+        omitted_bytes=777,
+        tail=(Chunk(stream=Stream.OUT, text="last\n"),),
+    )
+    assert "first\n\n[777 bytes omitted]\nlast\n" in words(*told(execution(S.FINISHED, ended=result(output))))
+
+
+def test_long_output_is_cut_in_the_middle_and_the_whole_is_offered() -> None:
+    text = "".join(f"line {number}\n" for number in range(3_000))
+    one = execution(S.FINISHED, ended=result(said(("out", text))))
+    [post] = told(one)
+    shown = code(post, label="Output")
+    assert shown.startswith("line 0\n")
+    assert shown.endswith("line 2999\n")
+    assert "characters left out here; the whole is behind: output 7K3QAC]" in shown
+    assert actions(post) == [Action.AGAIN, Action.OUTPUT]
+
+
+def test_short_output_offers_no_whole() -> None:
+    [post] = told(execution(S.FINISHED))
+    assert actions(post) == [Action.AGAIN]
+
+
+def test_an_execution_without_a_hash_has_nothing_to_press() -> None:
+    for state in ENDS:
+        for post in told(replace(execution(state), command_hash=None)):
+            assert post.buttons == ()
+
+
+def test_a_result_whose_start_nobody_reported_says_no_start() -> None:
+    assert "Started:" not in words(*told(replace(execution(S.FINISHED), started_at=None)))
+
+
+def test_a_loss_asks_people_to_look_before_they_run_it_again() -> None:
+    assert "Look on the node before you run it again: it may have run." in words(*told(execution(S.LOST)))
+
+
+def test_a_loss_that_was_resolved_meanwhile_is_still_told_as_the_loss_and_not_with_a_later_reason() -> None:
+    text = words(*told(execution(S.REFUSED, reason="the node never started it"), S.LOST))
+    assert text.startswith("❓ Not known whether it ran · 7K3QAC")
+    assert "the node never started it" not in text
+
+
+# --- the whole output, words, what is gone --------------------------------------------------------
+
+kept = st.one_of(
+    st.text(st.sampled_from("ab\n\t 🦆\u202e"), max_size=3_000),
+    st.integers(0, 3_000).map(lambda count: "".join(f"line {number}\n" for number in range(count))),
+)
+
+
+@given(kept, st.sampled_from([TIGHTEST, SMALL, CHAT]))
+def test_the_whole_output_is_all_of_it_in_parts_that_fit_or_says_what_is_left_out(
+    text: str, capabilities: Capabilities
+) -> None:
+    one = execution(S.FINISHED, ended=result(said(("out", text))))
+    posts = render(ShowOutput(execution_id=one.id), one, capabilities)
+    assert all(size(post) <= capabilities.text_chars for post in posts)
+    if len(posts) == MAX_PARTS:
+        assert "further messages are left out" in words(posts[-1])
+    else:
+        assert code(*posts) == visible(text)
+    assert "Output of 7K3QAC" in words(posts[0])
+
+
+@pytest.mark.parametrize("state", [state for state in ExecutionState if state is not S.FINISHED])
+def test_what_has_no_output_says_so(state: ExecutionState) -> None:
+    one = execution(state)
+    assert words(*render(ShowOutput(execution_id=one.id), one, CHAT)) == "7K3QAC has no output yet."
+
+
+payloads: list[Payload] = [
+    ShowCard(execution_id=execution(S.DENIED).id),
+    TellOutcome(execution_id=execution(S.DENIED).id, state=S.DENIED),
+    ShowOutput(execution_id=execution(S.DENIED).id),
+]
+
+
+@pytest.mark.parametrize("payload", payloads, ids=lambda payload: type(payload).__name__)
+def test_what_was_pruned_is_told_as_gone(payload: Payload) -> None:
+    [post] = render(payload, None, CHAT)
+    assert words(post) == "7K3QAC was pruned after its retention time; its details are no longer kept."
+
+
+def test_words_are_said_with_their_mention_and_code_apart() -> None:
+    [post] = render(Say(text="Hello\u202e.", code="a\u200bb"), None, CHAT, mention="77")
+    assert words(post) == "Hello⟨U+202E⟩.\nDetails:\na⟨U+200B⟩b"
+    assert (post.mention, post.kind) == ("77", PostKind.REPLY)
+    assert code(*render(Say(text="Hello"), None, CHAT)) == ""
+
+
+@pytest.mark.parametrize("payload", [Say(text="Hello"), *payloads], ids=lambda payload: type(payload).__name__)
+def test_f098_what_may_be_a_repeat_says_so_first(payload: Payload) -> None:
+    one = execution(S.DENIED)
+    text = words(*render(payload, one, CHAT, maybe_repeat=True))
+    assert text.startswith("♻️ This may be a repeat")
+    assert "repeat" not in words(*render(payload, one, CHAT))
+
+
+# --- whatever the input, whatever the limit -------------------------------------------------------
+
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=40)
+long_texts = texts | st.integers(1, 7_900).map(lambda count: "x" * count) | st.just("\u200b" * 2_000)
+limits = st.integers(500, 5_000).map(lambda chars: Capabilities(text_chars=chars, code_chars=max(200, chars // 2)))
+chunks = st.lists(st.builds(Chunk, stream=st.sampled_from(Stream), text=long_texts), max_size=9).map(tuple)
+ends = st.builds(
+    lambda head, omitted_bytes, tail: result(Output(head=head, omitted_bytes=omitted_bytes, tail=tail)),
+    chunks,
+    st.integers(0, 10**9),
+    chunks,
+)
+executions = st.builds(
+    lambda state, text, reason, ended, tail, name: replace(
+        execution(state, f"echo {text}", reason=reason, ended=ended), live_tail=tail, asker_name=name
+    ),
+    st.sampled_from(ExecutionState),
+    long_texts,
+    st.none() | long_texts,
+    ends,
+    long_texts,
+    texts,
+)
+
+
+@given(executions, limits, st.booleans())
+def test_every_message_fits_its_channel_and_every_card_is_one_message(
+    one: Execution, capabilities: Capabilities, maybe_repeat: bool
+) -> None:
+    events: list[Payload] = [ShowCard(execution_id=one.id), ShowOutput(execution_id=one.id)]
+    events += [TellOutcome(execution_id=one.id, state=state) for state in (one.state, S.LOST)]
+    for payload in events:
+        for post in render(payload, one, capabilities, maybe_repeat=maybe_repeat):
+            assert size(post) <= capabilities.text_chars
+    if one.state is not S.AWAITING_APPROVAL:
+        assert size(card(one, capabilities)) <= capabilities.text_chars
+
+
+@given(executions, limits)
+def test_f033_every_result_names_id_node_ending_time_and_output_or_that_there_was_none(
+    one: Execution, capabilities: Capabilities
+) -> None:
+    if one.result is None:
+        return
+    posts = told(one, capabilities=capabilities)
+    text = words(*posts)
+    for told_ in ("7K3QAC", "Node: web-1", "exit 0", "Took: 1.2 s", "Command:"):
+        assert told_ in text
+    whole = visible(one.result.output.text())
+    if not whole:
+        assert "It wrote no output." in text
+    elif "left out" not in text:
+        assert code(*posts).endswith(whole) or code(*posts).replace("Errors (stderr)", "").endswith(whole)
+
+
+def test_output_is_shown_nowhere_but_in_the_result_and_on_request() -> None:
+    one = execution(S.FINISHED, ended=result(said(("out", "the secret word"))))
+    assert "the secret word" not in words(card(one, CHAT))
+    assert "the secret word" in words(*told(one))
