@@ -61,19 +61,22 @@ class Tasks:
     def __init__(self, name: str, *, limit: int) -> None:
         self._name = name
         self._limit = limit
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[bool]] = set()
 
     @property
     def free(self) -> int:
         return self._limit - len(self._running)
 
     def start(self, work: Coroutine[object, object, None], *, then: Callable[[], None] | None = None) -> None:
+        """`then` is called when `work` has ended well: after a fault the next look is the poll's, not at once."""
         task = asyncio.create_task(self._guarded(work), name=self._name)
         self._running.add(task)
 
-        def ended(done: asyncio.Task[None]) -> None:
+        def ended(done: asyncio.Task[bool]) -> None:
             self._running.discard(done)
-            if then is not None:
+            # Cancelled before its first step nobody has awaited it.
+            work.close()
+            if then is not None and not done.cancelled() and done.result():
                 then()
 
         task.add_done_callback(ended)
@@ -88,10 +91,12 @@ class Tasks:
         """Wait until all that run now have ended."""
         await asyncio.gather(*list(self._running), return_exceptions=True)
 
-    async def _guarded(self, work: Coroutine[object, object, None]) -> None:
+    async def _guarded(self, work: Coroutine[object, object, None]) -> bool:
         try:
             await work
         except asyncio.CancelledError:
             raise
         except Exception:
             log.exception("task.fault", extra={"loop": self._name})
+            return False
+        return True

@@ -21,7 +21,7 @@ from bot.domain.session import (
     SessionKey,
     key_for,
 )
-from bot.domain.words import Approve, Deny, Pause, Resume, Stop, Urgent, parse_words
+from bot.domain.words import Approve, Deny, Pause, Resume, Urgent, parse_words
 from bot.flow.decision import Decider, decide, switch
 from bot.flow.signals import Signals
 from bot.ports import Store, Tx
@@ -58,11 +58,13 @@ class Intake:
             input_id = tx.inputs.add(replace(new, state=InputState.ANSWERED) if settled else new)
             if input_id is None:
                 return False
+            # With its moment: SQLite numbers rows anew once they are pruned, and an identity is spent for ever.
+            mark = f"{input_id}:{tx.now}"
             if late:
                 note = "I was not there when you wrote this, and saw it only now. Nothing was done; ask again."
-                _say(tx, session, address, message.sender, note, f"late:{input_id}")
+                _say(tx, session, address, message.sender, note, f"late:{mark}")
             elif isinstance(words, Urgent):
-                _say(tx, session, address, message.sender, self._act(tx, words, decider), f"decision:{input_id}")
+                _say(tx, session, address, message.sender, self._act(tx, words, decider), f"decision:{mark}")
             return True
 
         if not await self.store.write(record):
@@ -146,7 +148,7 @@ class Intake:
                 action, reason = Action.APPROVE, ""
             case Deny():
                 action, reason = Action.DENY, words.reason
-            case Stop():
+            case _:
                 action, reason = Action.STOP, ""
         return decide(tx, self.policy, decider, action, words.id, shown=None, reason=reason)
 

@@ -1,4 +1,4 @@
-"""A stage on a SQLite file of its own, whose schema is copied, not migrated; and the same on PostgreSQL for its races."""
+"""A stage on a SQLite file of its own, whose schema is copied, not migrated; and on PostgreSQL for real races."""
 
 from __future__ import annotations
 

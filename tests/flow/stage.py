@@ -1,6 +1,6 @@
-"""One gateway's flows over a store, a recording hub and a recording channel, stepped by hand; and the way to each state.
+"""One gateway's flows over a store, a recording hub and a recording channel, stepped by hand.
 
-States are reached by the flows themselves, as in production. Deliberately absent: loops, which tests of `bot.loop` hold.
+States are reached by the flows themselves, as in production. Deliberately absent: loops, which have tests of their own.
 """
 
 from __future__ import annotations
@@ -263,9 +263,11 @@ class Stage:
     # --- the way to each state -----------------------------------------------------------------------
 
     async def requested(self, command: str = "df -h", *, room: str = "ops") -> Execution:
+        before = {one.id for one in await self.all_executions()}
         await self.say(f"run {command}", room=room)
         await self.answer()
-        return await self.newest()
+        (new,) = [one for one in await self.all_executions() if one.id not in before]
+        return new
 
     async def asked(self, command: str = "df -h", *, room: str = "ops") -> Execution:
         """Awaiting approval, its card not posted yet."""
@@ -308,12 +310,14 @@ class Stage:
         await self.store.inner.write(lambda tx: tx.nodes.hello(node, name.encode(), name))
         await self.store.inner.write(lambda tx: tx.nodes.pair(node, name=name))
 
+    async def revoke(self, node: NodeFingerprint) -> None:
+        await self.store.inner.write(lambda tx: tx.nodes.revoke(node))
+
     # --- what the store holds ------------------------------------------------------------------------
 
-    async def newest(self) -> Execution:
-        (found,) = await self.store.inner.read(
-            lambda tx: tx.executions.in_states(frozenset(ExecutionState), limit=1, newest_first=True)
-        )
+    async def only(self) -> Execution:
+        """The only one there is."""
+        (found,) = await self.all_executions()
         return found
 
     async def all_executions(self) -> Sequence[Execution]:
