@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.domain.command import Limits, NodeFingerprint
-from bot.domain.event import ClaimToken, Input, NewEvent, Payload, Say, ShowOutput
+from bot.domain.event import ClaimToken, Input, InputKind, NewEvent, Payload, Say, ShowOutput
 from bot.domain.execution import (
     ID_ALPHABET,
     ID_CHARS,
@@ -25,6 +25,7 @@ from bot.domain.execution import (
 from bot.domain.node import Node, Pairing
 from bot.domain.policy import Policy, Refuse
 from bot.domain.retry import delay_s
+from bot.domain.session import ReturnAddress
 from bot.errors import HomingError, StaleRow
 from bot.flow.outcome import leave
 from bot.flow.signals import Signals
@@ -72,8 +73,9 @@ class Turns:
         return True
 
     async def _answer(self, inputs: Sequence[Input], token: ClaimToken) -> None:
-        if max(one.attempt for one in inputs) > _MAX_ATTEMPTS:
-            await self._give_up(inputs, token)
+        exhausted = [one for one in inputs if one.attempt > _MAX_ATTEMPTS]
+        if exhausted:
+            await self._give_up(exhausted, [one for one in inputs if one not in exhausted], token)
             return
         try:
             async with asyncio.timeout(TURN_TIMEOUT_S):
@@ -92,10 +94,17 @@ class Turns:
         wait_s = delay_s(max(one.attempt for one in inputs), jitter=0.5, at_least_s=1.0)
         await self.store.write(lambda tx: tx.inputs.release(inputs, token=token, not_before=tx.now + wait_s))
 
-    async def _give_up(self, inputs: Sequence[Input], token: ClaimToken) -> None:
+    async def _give_up(self, exhausted: Sequence[Input], others: Sequence[Input], token: ClaimToken) -> None:
+        """Whoever wrote is told; what came meanwhile gets a turn of its own."""
         text = "I could not answer this; the log of the gateway says why. Ask again, or ask an operator."
-        sorry = [Reply(input_id=one.id, text=text) for one in inputs]
-        await self.store.write(lambda tx: self._commit(tx, inputs, token, sorry, frozenset()))
+        sorry = [Reply(input_id=one.id, text=text) for one in exhausted if one.kind is InputKind.MESSAGE]
+        log.error("turn.given_up", extra={"session": exhausted[0].session, "inputs": len(exhausted)})
+
+        def give_up(tx: Tx) -> None:
+            self._commit(tx, exhausted, token, sorry, frozenset())
+            tx.inputs.release(others, token=token, not_before=tx.now)
+
+        await self.store.write(give_up)
         self.signals.heartbeat.wake()
 
     def _commit(
@@ -115,28 +124,53 @@ class Turns:
             if answered.address is None:
                 log.warning("turn.step_without_address", extra={"session": answered.session})
                 continue
-            identity = f"reply:{answered.id}:{number}"
+            # With its moment: SQLite numbers rows anew once they are pruned, and an identity is spent for ever.
+            identity = f"reply:{answered.id}:{answered.created_at}:{number}"
             match step:
                 case Reply():
-                    _say(tx, answered, Say(text=step.text, code=step.code), identity)
+                    _say(tx, answered, answered.address, Say(text=step.text, code=step.code), identity)
                 case WholeOutput():
-                    _say(tx, answered, ShowOutput(execution_id=step.execution_id), identity)
-                case Ask():
-                    self._request(tx, answered, step, connected, identity)
+                    _say(tx, answered, answered.address, ShowOutput(execution_id=step.execution_id), identity)
+                case _:
+                    self._request(tx, answered, answered.address, step, connected, identity)
 
-    def _request(self, tx: Tx, asked: Input, step: Ask, connected: Collection[NodeFingerprint], identity: str) -> None:
+    def _request(
+        self,
+        tx: Tx,
+        asked: Input,
+        origin: ReturnAddress,
+        step: Ask,
+        connected: Collection[NodeFingerprint],
+        identity: str,
+    ) -> None:
+        if asked.person is None or asked.person_native is None:
+            log.warning("turn.ask_without_person", extra={"session": asked.session})
+            return
         found = _choose_node(tx, step.node_name, connected)
         if isinstance(found, str):
-            _say(tx, asked, Say(text=found), identity)
+            _say(tx, asked, origin, Say(text=found), identity)
             return
         waiting = tx.executions.in_states(WAITING, session=asked.session, limit=_MAX_WAITING)
         if len(waiting) >= _MAX_WAITING:
             text = f"{_MAX_WAITING} commands of this conversation are waiting already; decide or stop some first."
-            _say(tx, asked, Say(text=text), identity)
+            _say(tx, asked, origin, Say(text=text), identity)
             return
-        execution = self._new(tx, asked, step, found)
-        verdict = self.policy.judge(peer=execution.origin.peer, asker=execution.asker, node_name=found.name)
-        execution = replace(execution, rule=verdict.rule)
+        verdict = self.policy.judge(peer=origin.peer, asker=asked.person, node_name=found.name)
+        execution = Execution(
+            id=draw_id(),
+            state=ExecutionState.PREPARING,
+            session=asked.session,
+            origin=origin,
+            asker=asked.person,
+            asker_native=asked.person_native,
+            asker_name=asked.person_name or asked.person,
+            request=step.request,
+            node=found.fingerprint,
+            node_name=found.name,
+            created_at=tx.now,
+            expires_at=tx.now + _PREPARED_WITHIN_S,
+            rule=verdict.rule,
+        )
         while not tx.executions.insert(execution):
             execution = replace(execution, id=draw_id())
         tx.executions.step(execution.id, "requested", by=execution.asker, detail=None)
@@ -145,25 +179,6 @@ class Turns:
         elif found.fingerprint not in connected:
             reason = f"the node {found.name} is not connected; ask again when it is back"
             leave(tx, execution, Trigger.REFUSE, by="gateway", reason=reason)
-
-    def _new(self, tx: Tx, asked: Input, step: Ask, node: Node) -> Execution:
-        if asked.address is None or asked.person is None or asked.person_native is None:
-            raise StaleRow("an execution without an origin and an asker cannot exist")
-        return Execution(
-            id=draw_id(),
-            state=ExecutionState.PREPARING,
-            session=asked.session,
-            origin=asked.address,
-            asker=asked.person,
-            asker_native=asked.person_native,
-            asker_name=asked.person_name or asked.person,
-            request=step.request,
-            node=node.fingerprint,
-            node_name=node.name,
-            created_at=tx.now,
-            expires_at=tx.now + _PREPARED_WITHIN_S,
-            rule="",
-        )
 
 
 def draw_id() -> ExecutionId:
@@ -186,14 +201,13 @@ def _choose_node(tx: Tx, name: str | None, connected: Collection[NodeFingerprint
     return f"Which node? Write `run on {ready[0].name}: …`. Nodes: {names}."
 
 
-def _say(tx: Tx, answered: Input, payload: Payload, identity: str) -> None:
-    if answered.address is not None:
-        tx.events.add(
-            NewEvent(
-                identity=identity,
-                session=answered.session,
-                address=answered.address,
-                payload=payload,
-                mention=answered.person_native,
-            )
+def _say(tx: Tx, answered: Input, address: ReturnAddress, payload: Payload, identity: str) -> None:
+    tx.events.add(
+        NewEvent(
+            identity=identity,
+            session=answered.session,
+            address=address,
+            payload=payload,
+            mention=answered.person_native,
         )
+    )
