@@ -32,7 +32,7 @@ from bot.flow.prepare import Preparation
 from bot.flow.schedule import ActiveHours, Schedule
 from bot.flow.signals import Signals
 from bot.flow.sweep import Sweep
-from bot.flow.turn import Turns
+from bot.flow.turn import SETTLING_S, Turns
 from bot.loop import Wake, forever
 from bot.node.hub import Hub
 from bot.node.identity import KeyPair, load_or_create_key
@@ -73,6 +73,7 @@ class CoreSettings:
     active_hours: ActiveHours | None = None
     poll_s: float = POLL_S
     sweep_s: float = SWEEP_S
+    settling_s: float = SETTLING_S
 
 
 class Core:
@@ -101,7 +102,8 @@ class Core:
         """Run every loop and every channel; on leaving, channels close first, then the loops end."""
         settings, store, signals = self.settings, self.store, self.signals
         agent = CommandsAgent(store, hub, settings.policy)
-        turns = Turns(store, agent, hub, settings.policy, signals, settings.limits)
+        settled_at = self.clock.now() + settings.settling_s
+        turns = Turns(store, agent, hub, settings.policy, signals, settings.limits, settled_at)
         preparation = Preparation(store, hub, settings.policy, signals, settings.limits, self._capabilities_at)
         dispatch = Dispatch(store, hub, settings.policy, signals)
         schedule = Schedule(

@@ -57,6 +57,7 @@ _TITLES: dict[ExecutionState, str] = {
 
 
 _REPEAT = Prose(spans=("♻️ This may be a repeat: whether the first copy arrived is not known.",))
+_REPEAT_CHARS = size(Post(kind=PostKind.NOTICE, blocks=(_REPEAT,)))
 
 
 def title(execution: Execution) -> str:
@@ -87,8 +88,14 @@ def render(
     *,
     mention: str | None = None,
     maybe_repeat: bool = False,
+    part: int = 0,
 ) -> tuple[Post, ...]:
-    """The messages of one event, in order; each fits the channel. `execution` is the row as it stands."""
+    """The messages of one event, in order; each fits the channel. `execution` is the row as it stands.
+
+    Where an earlier send of `part` may have arrived, that part says so. Room for the mark is kept in every part, so
+    that the same event is cut at the same places whether it is repeated or not.
+    """
+    capabilities = replace(capabilities, text_chars=capabilities.text_chars - _REPEAT_CHARS)
     match payload:
         case Say():
             blocks: list[Block] = [Prose(spans=(visible(payload.text),))]
@@ -103,10 +110,12 @@ def render(
             )
         case ShowOutput():
             post = _gone(payload.execution_id) if execution is None else _whole_output(execution)
-    post = replace(post, mention=mention)
-    if maybe_repeat:
-        post = replace(post, blocks=(_REPEAT, *post.blocks))
-    return split(post, capabilities)
+    parts = split(replace(post, mention=mention), capabilities)
+    if not maybe_repeat:
+        return parts
+    return tuple(
+        replace(one, blocks=(_REPEAT, *one.blocks)) if number == part else one for number, one in enumerate(parts)
+    )
 
 
 def card(execution: Execution, capabilities: Capabilities) -> Post:

@@ -87,6 +87,7 @@ class Heartbeat:
             channel.capabilities,
             mention=found.event.mention,
             maybe_repeat=found.event.maybe_repeat,
+            part=found.event.part,
         )
         if found.event.part >= len(posts):
             # Its last receipt was committed by a sender that died before it could say so.
@@ -98,7 +99,6 @@ class Heartbeat:
             is_last = event.part + 1 == len(posts)
             keep = partial(_keep, found=replace(found, event=event), token=token, receipt=receipt, is_last=is_last)
             event = await self.store.write(keep)
-        log.info("event.told", extra={"event_id": found.event.id, "parts": len(posts), "attempt": found.event.attempt})
         self.signals.early.wake()
         self.signals.cards.wake()
 
@@ -286,6 +286,7 @@ def _buried(tx: Tx, *, event: Event, token: ClaimToken, fault: Exception | None)
 
 def _told(tx: Tx, *, event: Event, token: ClaimToken) -> None:
     if tx.events.move(event, EventTrigger.TELL, token=token):
+        log.info("event.told", extra={"event_id": event.id, "attempt": event.attempt})
         execution_id = subject_of(event)
         if execution_id is not None:
             tx.executions.step(execution_id, "told", by=None, detail=event.identity)

@@ -45,8 +45,10 @@ _MAX_ATTEMPTS = 5
 """After so many faults the people are told instead: an input may not block its session for ever."""
 _MAX_WAITING = 50
 """Commands of one session that wait for people or for a node. The worst real turn that we know asked for 63."""
-_PREPARED_WITHIN_S = 60.0
-"""An inspection is bounded at 10 s; after a minute the node has gone."""
+_PREPARED_WITHIN_S = 20.0
+"""An inspection is bounded at 10 s; after twice that the node has gone."""
+SETTLING_S = 10.0
+"""Nodes try again after 0.5, 1, 2 and 4 s when their gateway went away: by then those that are there are back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Turns:
     policy: Policy
     signals: Signals
     limits: Limits
+    settled_at: float = 0.0
+    """Until then a node that is missing may just be coming back: the gateway has only started."""
     tasks: Tasks = field(default_factory=lambda: Tasks("turn", limit=_MAX_TURNS))
 
     async def step(self) -> bool:
@@ -176,7 +180,7 @@ class Turns:
         tx.executions.step(execution.id, "requested", by=execution.asker, detail=None)
         if isinstance(verdict, Refuse):
             leave(tx, execution, Trigger.REFUSE, by="policy", reason=verdict.reason)
-        elif found.fingerprint not in connected:
+        elif found.fingerprint not in connected and tx.now >= self.settled_at:
             reason = f"the node {found.name} is not connected; ask again when it is back"
             leave(tx, execution, Trigger.REFUSE, by="gateway", reason=reason)
 

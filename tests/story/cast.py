@@ -48,6 +48,7 @@ def a_settings(
     scope: DirectScope = DirectScope.PER_ACCOUNT_CHANNEL_PEER,
     cadence_every_s: float = 0.0,
     active_hours: ActiveHours | None = None,
+    settling_s: float = 0.0,
 ) -> CoreSettings:
     return CoreSettings(
         policy=Policy(directory=Directory(people=people), owners=owners, rules=rules),
@@ -56,4 +57,5 @@ def a_settings(
         active_hours=active_hours,
         poll_s=0.2,
         sweep_s=0.5,
+        settling_s=settling_s,
     )

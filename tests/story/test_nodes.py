@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bot.domain.execution import ExecutionState
@@ -88,6 +90,18 @@ async def test_f090_a_node_that_is_away_is_said_at_once_and_a_late_result_is_sti
     await world.settled()
     assert [one.kind for one in world.told(running)] == [PostKind.NOTICE, PostKind.RESULT]
     assert len(world.puppets.starts) == 1
+
+
+async def test_a_gateway_that_has_just_started_waits_a_moment_for_its_nodes(make_world: MakeWorld) -> None:
+    """A node needs a second or two to come back; who asks in that moment is not sent away."""
+    async with make_world(settings=a_settings(settling_s=3_600.0)) as world:
+        nodes = world.puppets.fingerprints()
+        world.puppets.away.update(nodes)
+        asked = asyncio.create_task(world.ask(OPS, "ada", "uptime"))
+        await world.platform.until(lambda: len(world.platform.messages) == 1, "the question", within_s=10.0)
+        world.puppets.away.clear()
+
+        assert "Approval needed" in (await asked).card.text
 
 
 async def test_a_node_that_died_with_the_command_is_told_as_not_known_and_not_run_again(world: World) -> None:

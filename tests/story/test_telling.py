@@ -239,3 +239,27 @@ async def test_f056_a_card_s_edits_wait_for_the_results_of_its_address_and_never
     order = ["awaiting_approval", "approved", "dispatched", "running", "finished"]
     assert [order.index(status) for status in revisions] == sorted(order.index(status) for status in revisions)
     assert place_of(HERE) == asked.card.place
+
+
+async def test_f040_a_later_part_that_may_be_a_repeat_says_so_itself(make_world: MakeWorld) -> None:
+    """The mark stands on the part that was sent again, and the parts are cut at the same places."""
+    small = Capabilities(text_chars=1_000, code_chars=800, edit_interval_s=0.0)
+    async with make_world(capabilities=small, remembers=False) as world:
+        asked = await a_running_one(world)
+        output = "".join(f"line {number}\n" for number in range(300))
+        await world.finish(asked, output)
+        await world.told_once(asked)
+        calls = len(world.platform.calls)
+        world.platform.order(
+            Fault.LOST_ANSWER, fits=lambda _form: len({form["nonce"] for _, form in world.platform.calls[calls:]}) == 3
+        )
+        await world.say(HERE, "ada", f"output {asked.id}")
+        for _ in range(4):
+            await world.pass_time(2.0)
+        await world.settled()
+        parts = [one for one in world.platform.at(HERE) if one.kind is PostKind.REPLY and one.execution == asked.id]
+        nonces = [one.nonce for one in parts]
+        again = [one for at, one in enumerate(parts) if one.nonce in nonces[:at]]
+        assert ["may be a repeat" in one.text for one in parts] == [one in again for one in parts]
+        kept = [one for at, one in enumerate(parts) if one.nonce not in nonces[:at]]
+        assert "".join(code_of(one.post, "Output") or "" for one in kept) == output
