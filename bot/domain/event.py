@@ -137,7 +137,7 @@ def payload_to_json(payload: Payload) -> dict[str, object]:
             return {"kind": "card", "execution": payload.execution_id}
         case TellOutcome():
             return {"kind": "outcome", "execution": payload.execution_id, "state": payload.state.value}
-        case ShowOutput():
+        case _:
             return {"kind": "output", "execution": payload.execution_id}
 
 

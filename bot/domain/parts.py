@@ -159,7 +159,7 @@ def _block_size(block: Block) -> int:
             chars = _spans_size(block.spans)
         case Facts():
             chars = sum(len(label) + 4 + _spans_size(spans) for label, spans in block.rows)
-        case Code():
+        case _:
             chars = len(block.text) + len(block.label)
     return chars + BLOCK_OVERHEAD_CHARS
 
@@ -178,7 +178,7 @@ def _pieces(block: Block, limit: int) -> list[Block]:
             return [Code(text=text, label=block.label) for text in _slices(block.text, room)]
         case Heading() | Prose():
             return [Prose(spans=spans) for spans in _span_slices(block.spans, limit - BLOCK_OVERHEAD_CHARS)]
-        case Facts():
+        case _:
             return [piece for row in block.rows for piece in _pieces(_as_prose(row), limit)]
 
 

@@ -158,7 +158,7 @@ class Policy:
                 return Allow(rule=rule.name)
             case Verdict.DENY:
                 return Refuse(rule=rule.name, reason=f"the rule “{rule.name}” denies it")
-            case Verdict.ASK:
+            case _:
                 named = self.owners if rule.deciders is None else rule.deciders
                 deciders = self.directory.expand(named)
                 if not deciders:

@@ -138,7 +138,7 @@ def key_for(
             return format_key(PersonKey(agent=peer.agent, person=person))
         case DirectScope.PER_CHANNEL_PEER:
             return format_key(replace(peer, account=DEFAULT_ACCOUNT))
-        case DirectScope.PER_ACCOUNT_CHANNEL_PEER:
+        case _:
             return format_key(peer)
 
 
@@ -158,7 +158,7 @@ def format_key(session: Session) -> SessionKey:
             segments = ["direct", _escape(_checked("person", session.person))]
         case ScheduleKey():
             segments = ["schedule", _escape(_checked("name", session.name))]
-        case HookKey():
+        case _:
             segments = ["hook", _escape(_checked("name", session.name))]
     return SessionKey(":".join(["agent", _escape(_checked("agent", session.agent)), *segments]))
 
