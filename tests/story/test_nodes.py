@@ -98,7 +98,9 @@ async def test_a_gateway_that_has_just_started_waits_a_moment_for_its_nodes(make
         nodes = world.puppets.fingerprints()
         world.puppets.away.update(nodes)
         asked = asyncio.create_task(world.ask(OPS, "ada", "uptime"))
-        await world.platform.until(lambda: len(world.platform.messages) == 1, "the question", within_s=10.0)
+        async with asyncio.timeout(10.0):
+            while not await world.store.read(lambda tx: tx.executions.in_states({S.PREPARING, S.REFUSED})):
+                await asyncio.sleep(0.01)
         world.puppets.away.clear()
 
         assert "Approval needed" in (await asked).card.text
