@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.domain.command import CommandHash
-from bot.domain.event import Payload, Say, ShowCard, ShowOutput, TellOutcome
+from bot.domain.event import Payload, Say, ShowCard, TellOutcome
 from bot.domain.execution import (
     FINAL,
     HANDED_OVER,
@@ -77,7 +77,7 @@ def ending_words(result: ExecutionResult) -> str:
             return f"❌ Killed {how}"
         case Ending.TIMED_OUT:
             return f"⏱ Ended at its time limit, {how}"
-        case Ending.STOPPED:
+        case _:
             return f"⏹ Stopped, {how}"
 
 
@@ -108,7 +108,7 @@ def render(
             post = (
                 _gone(payload.execution_id) if execution is None else _outcome(execution, payload.state, capabilities)
             )
-        case ShowOutput():
+        case _:
             post = _gone(payload.execution_id) if execution is None else _whole_output(execution)
     parts = split(replace(post, mention=mention), capabilities)
     if not maybe_repeat:
