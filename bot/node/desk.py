@@ -186,6 +186,9 @@ class Desk:
                 return state
             case State.ACCEPTED if self.launches.has_begun(execution):
                 return Known.RUNNING
+            case State.FINISHED:
+                # Its report is owed and follows; `finished` is what nobody will report any more.
+                return Known.RUNNING
             case State.ACCEPTED if handed_over:
                 # Committed, and the `go` did not come before this question: it will never count.
                 self._accepted.pop(execution, None)

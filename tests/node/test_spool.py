@@ -260,3 +260,27 @@ def test_one_node_has_a_state_directory_to_itself(tmp_path: Path) -> None:
         with pytest.raises(StateDirBusy, match=str(os.getpid())), held(tmp_path):
             pass
     assert running_node(tmp_path) is None
+
+
+def test_a_state_is_flushed_named_and_its_name_flushed_before_the_call_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = opened(tmp_path)
+    steps: list[str] = []
+    real_fsync, real_rename = os.fsync, os.rename
+
+    def fsync(opened_file: int) -> None:
+        steps.append("flush " + Path(f"/proc/self/fd/{opened_file}").readlink().name)
+        real_fsync(opened_file)
+
+    def rename(source: Path, target: Path) -> None:
+        steps.append("rename")
+        real_rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "rename", rename)
+    spool.write(entry(State.ACCEPTED))
+    assert steps == [f"flush {ID}.tmp", "rename", "flush journal"]
+    steps.clear()
+    spool.settle(ID, Known.NEVER_STARTED)
+    assert steps[-1] == "flush settled"
