@@ -28,6 +28,13 @@ from bot.ports import Store, Tx
 log = logging.getLogger(__name__)
 
 S = ExecutionState
+_GONE = {
+    Known.UNKNOWN: "the node was restarted while it ran: how it ended is not known",
+    # The report is acknowledged after our commit only: what took it was a newer state of this store.
+    Known.FINISHED: "it has ended, and the store that took its report was replaced by an older copy: "
+    "how it ended is not known here any more",
+}
+"""Answers after which no report of an execution will come."""
 _MAX_ASKED = 1_000
 """Open executions of one node that it is asked about when it connects; more are asked about at the next connection."""
 
@@ -42,8 +49,7 @@ class Completion:
     async def started(self, node: NodeFingerprint, execution_id: ExecutionId, started_at: float) -> None:
         def note(tx: Tx, execution: Execution) -> None:
             if execution.state in {S.DISPATCHED, S.LOST}:
-                started = replace(execution, started_at=started_at, reason=None, ended_at=None)
-                tx.executions.move(started, Trigger.START, by=execution.node_name, detail=None)
+                _runs(tx, execution, started_at)
 
         await self._apply(node, execution_id, "started", note)
 
@@ -99,12 +105,19 @@ class Completion:
                     if execution.state in {S.DISPATCHED, S.LOST, S.APPROVED}:
                         reason = "the node was out of reach when it was to start; it never started and never will"
                         leave(tx, execution, Trigger.REFUSE, by=execution.node_name, reason=reason)
-                case Known.RUNNING | Known.FINISHED | Known.UNKNOWN:
-                    if execution.state is S.APPROVED:
-                        already_handed_over(tx, execution, "the node has started this before")
-                    elif known is Known.UNKNOWN and execution.state in {S.DISPATCHED, S.RUNNING}:
+                case _ if execution.state is S.APPROVED:
+                    already_handed_over(tx, execution, "the node has started this before")
+                case Known.RUNNING:
+                    if execution.state is S.LOST:
+                        # Its `started` was acknowledged before the silence, so it is not said again.
+                        _runs(tx, execution, execution.started_at)
+                case Known.UNKNOWN:
+                    if execution.state in {S.DISPATCHED, S.RUNNING}:
                         reason = "the node was restarted while it ran: how it ended is not known"
                         leave(tx, execution, Trigger.LOSE, by=execution.node_name, reason=reason)
+                case _:
+                    # Finished: its report follows, or was counted before.
+                    return
 
         await self._apply(node, execution_id, "known", note)
 
@@ -139,3 +152,9 @@ class Completion:
         self.signals.heartbeat.wake()
         self.signals.cards.wake()
         self.signals.turn.wake()
+
+
+def _runs(tx: Tx, execution: Execution, started_at: float | None) -> None:
+    """It runs, whatever was told of it before."""
+    started = replace(execution, started_at=started_at, reason=None, ended_at=None)
+    tx.executions.move(started, Trigger.START, by=execution.node_name, detail=None)

@@ -1,0 +1,217 @@
+"""The node's inspection: what it answers is shown, hashed and asked about; what it may not change is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.domain.command import Command, Limits, command_hash
+from bot.domain.event import EventState, ShowCard
+from bot.domain.execution import Execution, ExecutionState
+from bot.domain.message import Capabilities
+from bot.errors import NodeAbsent, NodeSilent, StoreError
+from bot.flow import prepare
+from bot.flow.decision import APPROVED_FOR_S
+from bot.ports import NodeRefusal
+from tests.flow.ends import NODE, OTHER_NODE, inspected
+from tests.flow.stage import ALLOW_ALL, BOB, CY_DECIDES, DENY_ALL, Stage
+
+S = ExecutionState
+
+
+def seen_by(execution: Execution) -> Command:
+    return inspected(NODE, execution.request, Limits())
+
+
+async def test_what_the_node_sees_is_kept_and_asked_about(stage: Stage) -> None:
+    execution = await stage.requested()
+    stage.clock.advance(5.0)
+    await stage.inspect()
+
+    asked = await stage.in_state(execution, S.AWAITING_APPROVAL)
+    assert asked.command == seen_by(execution)
+    assert asked.command_hash == command_hash(seen_by(execution))
+    assert (asked.deciders, asked.rule) == (("bob",), "default: ask the owners")
+    assert asked.expires_at == stage.clock.now() + 1_800.0
+    (card,) = await stage.events(EventState.DUE)
+    assert (card.payload, card.address) == (ShowCard(execution_id=execution.id), execution.origin)
+
+
+async def test_what_a_rule_allows_is_approved_by_it_and_has_a_card_without_a_question(stage: Stage) -> None:
+    stage.policy = ALLOW_ALL
+    execution = await stage.asked()
+    await stage.tell_all()
+
+    allowed = await stage.in_state(execution, S.APPROVED)
+    assert (allowed.rule, allowed.decided_by) == ("all", None)
+    assert allowed.expires_at == stage.clock.now() + APPROVED_FOR_S
+    assert [button.action.value for button in stage.channel.sent[0].post.buttons] == ["stop"]
+
+
+async def test_f090_a_node_that_left_is_said_at_once(stage: Stage) -> None:
+    stage.hub.inspect_answers.append(NodeAbsent("gone"))
+    execution = await stage.asked()
+
+    refused = await stage.in_state(execution, S.REFUSED)
+    assert refused.reason == "the node web-1 is not connected; ask again when it is back"
+
+
+async def test_f090_a_node_that_does_not_answer_is_said(stage: Stage) -> None:
+    stage.hub.inspect_answers.append(NodeSilent("no answer"))
+    execution = await stage.asked()
+
+    refused = await stage.in_state(execution, S.REFUSED)
+    assert refused.reason == "the node web-1 did not answer in time; ask again"
+
+
+async def test_f087_what_the_node_refuses_is_told_in_its_words(stage: Stage) -> None:
+    stage.hub.inspect_answers.append(NodeRefusal(reason="there is no program df"))
+    execution = await stage.asked()
+    await stage.tell_all()
+
+    assert (await stage.in_state(execution, S.REFUSED)).reason == "there is no program df"
+    assert "there is no program df" in stage.posts()[0]
+    assert await stage.steps(execution) == [("requested", "discord:U1"), ("refuse", "web-1"), ("told", None)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"node": OTHER_NODE}, {"argv": ("rm", "-rf", "/")}, {"script": "rm -rf /"}],
+    ids=["node", "argv", "script"],
+)
+async def test_f082_a_node_that_describes_another_command_is_refused_and_logged(
+    stage: Stage, changes: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    execution = await stage.requested()
+    stage.hub.inspect_answers.append(replace(seen_by(execution), **changes))  # type: ignore[arg-type]  # one field each
+    await stage.inspect()
+
+    refused = await stage.in_state(execution, S.REFUSED)
+    assert refused.command is None
+    assert refused.reason == "the node described another command than was asked"
+    assert [record.message for record in caplog.records] == ["inspection.differs"]
+
+
+async def test_a_stop_while_the_node_looks_is_the_end(stage: Stage) -> None:
+    execution = await stage.requested()
+
+    async def stop() -> None:
+        await stage.say(f"stop {execution.id}")
+
+    stage.hub.during_inspect = stop
+    await stage.inspect()
+
+    await stage.in_state(execution, S.CANCELLED)
+    assert not [event for event in await stage.events() if isinstance(event.payload, ShowCard)]
+
+
+async def test_the_policy_of_the_moment_after_the_inspection_counts(stage: Stage) -> None:
+    execution = await stage.requested()
+    stage.policy = DENY_ALL
+    await stage.inspect()
+
+    refused = await stage.in_state(execution, S.REFUSED)
+    assert refused.reason == "the rule “none” denies it"
+    assert refused.command_hash == command_hash(seen_by(execution))
+
+
+async def test_f072_the_people_of_the_rule_are_asked_and_nobody_else(stage: Stage) -> None:
+    stage.policy = CY_DECIDES
+    execution = await stage.shown()
+
+    assert execution.deciders == ("cy",)
+    assert "You may not decide" in str(await stage.press(execution, who=BOB))
+
+
+async def test_f062_what_cannot_be_shown_whole_in_one_message_asks_nobody(stage: Stage) -> None:
+    stage.channel.capabilities = Capabilities(text_chars=500, code_chars=200)
+    execution = await stage.asked("echo " + "x" * 500)
+
+    refused = await stage.in_state(execution, S.REFUSED)
+    assert refused.reason is not None
+    assert "too long to be shown whole" in refused.reason
+
+
+async def test_f062_what_a_rule_allows_may_be_longer_than_a_message(stage: Stage) -> None:
+    stage.policy = ALLOW_ALL
+    stage.channel.capabilities = Capabilities(text_chars=500, code_chars=200)
+
+    await stage.in_state(await stage.asked("echo " + "x" * 500), S.APPROVED)
+
+
+async def test_f012_where_the_account_is_not_configured_the_card_waits_for_it(stage: Stage) -> None:
+    execution = await stage.requested()
+    stage.channel.name = "slack"  # type: ignore[assignment]  # a name
+    await stage.inspect()
+    await stage.tell_all()
+
+    await stage.in_state(execution, S.AWAITING_APPROVAL)
+    assert stage.channel.sent == []
+    assert len(await stage.events(EventState.DUE)) == 1
+
+
+# --- what is begun, and how often ------------------------------------------------------------------------
+
+
+async def test_without_a_connected_node_nothing_is_asked(stage: Stage) -> None:
+    execution = await stage.requested()
+    stage.hub.nodes.clear()
+    reads = stage.store.reads
+
+    await stage.inspect()
+
+    assert stage.store.reads == reads
+    await stage.in_state(execution, S.PREPARING)
+
+
+async def test_an_inspection_is_begun_once_however_often_is_looked(stage: Stage) -> None:
+    await stage.requested()
+    preparation = stage.preparation()
+
+    async def look_again() -> None:
+        await preparation.step()
+
+    stage.hub.during_inspect = look_again
+    await preparation.step()
+    await preparation.step()
+    await preparation.tasks.drain()
+
+    assert len(stage.hub.inspections) == 1
+    assert preparation.under_way == set()
+
+
+async def test_no_more_inspections_are_begun_than_there_is_room_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await stage.requested()
+    stage.clock.advance(1.0)
+    two = await stage.requested("uptime")
+    monkeypatch.setattr(prepare, "_MAX_INSPECTIONS", 1)
+    preparation = stage.preparation()
+    # There is room for one, and both are found.
+    monkeypatch.setattr(prepare, "_MAX_INSPECTIONS", 2)
+    await preparation.step()
+    await preparation.step()
+    await preparation.tasks.drain()
+    assert stage.hub.inspections == [one.id]
+
+    await preparation.step()
+    await preparation.tasks.drain()
+    assert stage.hub.inspections == [one.id, two.id]
+
+
+async def test_an_inspection_whose_commit_failed_is_made_again(stage: Stage) -> None:
+    async def the_disk_is_full() -> None:
+        raise StoreError("the disk is full")
+
+    execution = await stage.requested()
+    stage.store.before_write.append(the_disk_is_full)
+    preparation = stage.preparation()
+    await preparation.step()
+    await preparation.tasks.drain()
+    await stage.in_state(execution, S.PREPARING)
+
+    await preparation.step()
+    await preparation.tasks.drain()
+    await stage.in_state(execution, S.AWAITING_APPROVAL)
