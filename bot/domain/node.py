@@ -33,6 +33,6 @@ class Known(StrEnum):
 
     UNSEEN = "unseen"  # never offered here
     NEVER_STARTED = "never_started"  # and never will be: the journal holds a tombstone now
-    RUNNING = "running"
-    FINISHED = "finished"  # its report follows, or was acknowledged before
+    RUNNING = "running"  # or ended, and its report follows
+    FINISHED = "finished"  # its report was acknowledged before
     UNKNOWN = "unknown"  # it was started, and the node died with it
