@@ -6,6 +6,7 @@ Deliberately absent: any start. What the node answers here is shown, hashed and 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -25,6 +26,7 @@ from bot.ports import NodeHub, NodeRefusal, Store, Tx
 
 log = logging.getLogger(__name__)
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_INSPECTIONS = 32
 """At the same time; an inspection reads and hashes a file, some milliseconds on the node."""
 
@@ -79,13 +81,10 @@ class Preparation:
         if isinstance(found, NodeRefusal):
             leave(tx, execution, Trigger.REFUSE, by=execution.node_name, reason=found.reason)
             return
-        request = execution.request
-        if (found.node, found.argv, found.script) != (execution.node, request.argv, request.script):
-            # The node may add what it sees, and change nothing of what was asked.
+        lie = _lie(found, execution, self.limits)
+        if lie is not None:
             log.error("inspection.differs", extra={"execution_id": execution_id, "node": execution.node})
-            leave(
-                tx, execution, Trigger.REFUSE, by="gateway", reason="the node described another command than was asked"
-            )
+            leave(tx, execution, Trigger.REFUSE, by="gateway", reason=lie)
             return
         self._ask_or_allow(tx, replace(execution, command=found, command_hash=command_hash(found)))
 
@@ -108,3 +107,20 @@ class Preparation:
                     return
                 tx.executions.move(asked, Trigger.ASK, by=rule, detail=", ".join(deciders))
         owe(tx, execution, ShowCard(execution_id=execution.id), identity=f"card:{execution.id}")
+
+
+def _lie(found: Command, execution: Execution, limits: Limits) -> str | None:
+    """Why this description is not taken: a node may add what it sees, and change nothing of what was asked."""
+    request = execution.request
+    if (found.node, found.argv, found.script) != (execution.node, request.argv, request.script):
+        return "the node described another command than was asked"
+    if found.limits.timeout_s > limits.timeout_s or found.limits.output_bytes > limits.output_bytes:
+        # With a time limit of years nobody would ever be told that its report does not come.
+        return "the node described higher limits than were asked for"
+    paths = (found.executable, found.cwd, *(file.path for file in found.files))
+    if any(not path.startswith("/") or "\n" in path or "\t" in path for path in paths):
+        # All else that hides is made visible; a line end would begin what looks like the next line of the card.
+        return "the node described a path that a card cannot show in a line; rename it there"
+    if not all(_SHA256.fullmatch(file.sha256) for file in found.files):
+        return "the node described a file by something that is no SHA-256"
+    return None

@@ -1,4 +1,4 @@
-"""What a node says, and a gateway (one on a restored backup, too) must not take as more than it is. On both databases."""
+"""What a node says, and a gateway (one on a restored backup, too) must not take for more. On both databases."""
 
 from __future__ import annotations
 
