@@ -116,8 +116,12 @@ class Completion:
                         reason = "the node was restarted while it ran: how it ended is not known"
                         leave(tx, execution, Trigger.LOSE, by=execution.node_name, reason=reason)
                 case _:
-                    # Finished: its report follows, or was counted before.
-                    return
+                    # Ended, and the report acknowledged: by a store that was newer than this one.
+                    if execution.state in {S.DISPATCHED, S.RUNNING}:
+                        reason = (
+                            "it ended and was reported, and this gateway's store is an older copy: how is not known"
+                        )
+                        leave(tx, execution, Trigger.LOSE, by=execution.node_name, reason=reason)
 
         await self._apply(node, execution_id, "known", note)
 
