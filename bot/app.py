@@ -95,7 +95,9 @@ class Core:
         self.reports = Completion(store, self.signals)
         self.inbox = Intake(store, settings.policy, self.signals, settings.scope)
         self.heartbeat = Heartbeat(store, channels, clock, self.signals)
-        self.sweep = Sweep(store, self.signals, settings.lost_after_s, settings.retention_s)
+        self.sweep = Sweep(
+            store, self.signals, settings.lost_after_s, settings.retention_s, listening_since=clock.now()
+        )
 
     @asynccontextmanager
     async def running(self, hub: NodeHub) -> AsyncIterator[None]:

@@ -31,6 +31,8 @@ class Sweep:
     """A node that is silent for so long with our execution: its people are told that nobody knows."""
     retention_s: float
     """How long final executions, told events and answered inputs are kept."""
+    listening_since: float = 0.0
+    """When this gateway began. What nodes said before it could not be heard: their silence counts from then on."""
 
     async def step(self) -> bool:
         """One pass over everything. Wakes the loops that it made work for."""
@@ -60,6 +62,8 @@ class Sweep:
 
     def _lose(self, tx: Tx) -> int:
         """Those whose node is silent, and those that run far past their own time limit."""
+        if tx.now - self.listening_since <= self.lost_after_s:
+            return 0
         count = 0
         seen = {node.fingerprint: node.last_seen_at for node in tx.nodes.listing()}
         for found in tx.executions.in_states({S.DISPATCHED, S.RUNNING}, limit=1_000):

@@ -49,7 +49,7 @@ from bot.flow.signals import Signals
 from bot.flow.sweep import Sweep
 from bot.flow.turn import Turns
 from bot.ports import Agent, Tx
-from tests.clock import ManualClock
+from tests.clock import START, ManualClock
 from tests.flow.ends import CHANNEL, NODE, RecordingChannel, RecordingHub, WatchedStore
 from tests.platforms.forms import text_of
 
@@ -124,6 +124,7 @@ class Stage:
     agent: Agent | None = None
     """Ours where a test lays no other one ready."""
     scope: DirectScope = DirectScope.PER_ACCOUNT_CHANNEL_PEER
+    listening_since: float = START
 
     # --- the flows, made anew at each use: a policy that has changed counts from the next step -------
 
@@ -157,7 +158,7 @@ class Stage:
         return Heartbeat(self.store, self.channels, self.clock, self.signals)
 
     def sweep(self) -> Sweep:
-        return Sweep(self.store, self.signals, LOST_AFTER_S, RETENTION_S)
+        return Sweep(self.store, self.signals, LOST_AFTER_S, RETENTION_S, self.listening_since)
 
     # --- one pass of each, with all that it began ----------------------------------------------------
 
@@ -185,6 +186,10 @@ class Stage:
         heartbeat = self.heartbeat()
         await heartbeat.bring_cards_up_to_date()
         await heartbeat.tasks.drain()
+
+    def restart(self) -> None:
+        """The gateway was away until now. What it had in memory lay in the flows, which are made anew anyway."""
+        self.listening_since = self.clock.now()
 
     async def tidy(self) -> None:
         await self.sweep().step()
