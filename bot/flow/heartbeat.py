@@ -166,12 +166,10 @@ class Heartbeat:
         """Ask the network what became of a send whose answer was lost, before it is repeated."""
         event = claimed.event
         channel = self.channels[event.address.peer.channel, event.address.peer.account]
-        if event.nonce is None:
-            await self._retry(event, token, None)
-            return
+        nonce = event.nonce or nonce_for(event, event.part)
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
-                found = await channel.find(event.address, event.nonce)
+                found = await channel.find(event.address, nonce)
         except (ChannelError, TimeoutError) as fault:
             # The claim runs out by itself, and then it is asked again, for a day: a question counts no attempt.
             if self.clock.now() - event.created_at >= MAX_AGE_S:

@@ -49,6 +49,7 @@ class RecordingHub:
     stop_faults: deque[Exception] = field(default_factory=deque)
     during_inspect: Hook | None = None
     during_offer: Hook | None = None
+    before_go: Hook | None = None
     inspections: list[ExecutionId] = field(default_factory=list)
     offers: list[tuple[NodeFingerprint, ExecutionId, CommandHash]] = field(default_factory=list)
     gone: list[tuple[NodeFingerprint, ExecutionId, str]] = field(default_factory=list)
@@ -81,6 +82,8 @@ class RecordingHub:
         return answer
 
     async def go(self, node: NodeFingerprint, execution_id: ExecutionId, acceptance: Acceptance) -> None:
+        if self.before_go is not None:
+            await self.before_go()
         self.gone.append((node, execution_id, acceptance.token))
         if self.go_faults:
             raise self.go_faults.popleft()

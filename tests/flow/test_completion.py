@@ -1,4 +1,4 @@
-"""Reports of nodes: counted once, from the node that has it, in the state that they fit; else acknowledged and logged."""
+"""Reports of nodes: counted once, from the node that has it, in the states that they fit; else logged."""
 
 from __future__ import annotations
 
@@ -88,9 +88,16 @@ COUNTS: dict[ExecutionState, dict[str, ExecutionState]] = {
         "not known": S.LOST,
         "unseen": S.LOST,
         "never started": S.REFUSED,
+        "known finished": S.LOST,
         "unknown": S.LOST,
     },
-    S.RUNNING: {"finished": S.FINISHED, "not known": S.LOST, "unseen": S.LOST, "unknown": S.LOST},
+    S.RUNNING: {
+        "finished": S.FINISHED,
+        "not known": S.LOST,
+        "unseen": S.LOST,
+        "known finished": S.LOST,
+        "unknown": S.LOST,
+    },
     S.LOST: {
         "started": S.RUNNING,
         "finished": S.FINISHED,
