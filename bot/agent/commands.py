@@ -24,6 +24,7 @@ from bot.ports import Ask, NodeHub, Reply, Store, TurnStep, Tx, WholeOutput
 
 _LISTED = 15
 """Lines of a list in the chat: what a phone shows without scrolling; `homing executions` shows more."""
+_ELSEWHERE = "(asked in another conversation; write to me alone: pending)"
 
 _HELP = """run <command> — ask for a command; people approve it before it runs
 run on <node>: <command> — on that machine
@@ -121,8 +122,12 @@ class CommandsAgent:
         found = await self.store.read(look)
         if not found:
             return "Nothing waits for a decision here.", None
+        # Rooms have readers that the place that asked has not: what was asked elsewhere is shown to the decider alone.
+        alone = one.address is not None and one.address.peer.kind is PeerKind.DIRECT
         lines = [
-            f"{e.id}  {cut_middle(_one_line(e), 80, '')}  on {e.node_name}, asked by {e.asker}" for e in found[:_LISTED]
+            f"{e.id}  {cut_middle(_one_line(e), 80, '') if alone or e.session == one.session else _ELSEWHERE}"
+            f"  on {e.node_name}, asked by {e.asker}"
+            for e in found[:_LISTED]
         ]
         more = f" The oldest {_LISTED}:" if len(found) > _LISTED else ""
         return f"{len(found)} waiting. Decide with: approve <id>, or: deny <id> <reason>.{more}", "\n".join(lines)

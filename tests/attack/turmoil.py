@@ -13,7 +13,6 @@ import random
 import secrets
 import shlex
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,36 +23,14 @@ import aiohttp
 import psutil
 
 from bot.cli.opened import WallClock
-from bot.demo.chat import DemoError, Seen, Visitor
+from bot.demo.chat import DemoError, Seen, Visitor, _seen
 from bot.demo.gateway import GatewayProcess
 from bot.domain.event import Event, EventState
 from bot.domain.execution import FINAL, Execution, ExecutionState
 from bot.node.files import running_node
-from bot.node.identity import load_or_create_key
 from bot.store import open_store
+from tests.attack.processes import CONFIG, SecondNode
 
-CONFIG = """
-owners = ["owner"]
-
-[gateway]
-port = PORT
-data_dir = "DATA"
-
-[web]
-rooms = ["general", "ops", "lab", "free"]
-
-[execution]
-lost_after_s = 30
-
-[[people]]
-name = "owner"
-ids = ["web:owner"]
-
-[[rule]]
-name = "nobody is asked in the room free"
-where = ["web:channel:free"]
-action = "allow"
-"""
 ROOMS = ("general", "ops", "lab", "free")
 PEOPLE = ("owner", "anna", "bob")
 _AWAY = (DemoError, aiohttp.ClientError, TimeoutError, OSError)
@@ -72,52 +49,6 @@ class Asked:
     @property
     def runs(self) -> int:
         return len(self.file.read_text().splitlines()) if self.file.exists() else 0
-
-
-@dataclass(slots=True)
-class SecondNode:
-    """`homing node` as its own process."""
-
-    home: Path
-    gateway: GatewayProcess
-    process: asyncio.subprocess.Process | None = None
-
-    @property
-    def state_dir(self) -> Path:
-        return self.home / "second-node"
-
-    async def start(self) -> None:
-        with (self.home / "second.log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "bot",
-                "node",
-                f"--gateway=ws://127.0.0.1:{self.gateway.port}/node",
-                "--name=second",
-                f"--state-dir={self.state_dir}",
-                f"--work-dir={self.home}",
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-
-    async def kill(self) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.kill()
-            await self.process.wait()
-
-    async def pair(self) -> None:
-        """As an operator does it, as soon as the node has shown its key."""
-        until = time.monotonic() + 30.0
-        while True:
-            with contextlib.suppress(DemoError):
-                key = load_or_create_key(self.state_dir / "node.key")
-                await self.gateway.homing("nodes", "pair", key.fingerprint)
-                return
-            if time.monotonic() > until:
-                raise DemoError("the second node did not come to be paired")
-            await asyncio.sleep(0.2)
 
 
 @dataclass(slots=True)
@@ -159,9 +90,7 @@ class Turmoil:
         while time.monotonic() < until:
             asked = await owner.say("general", "nodes")
             with contextlib.suppress(*_AWAY):
-                answer = await owner.wait_for(
-                    "general", lambda seen, after=asked: seen.id > after and seen.kind == "reply", "nodes", within_s=5.0
-                )
+                answer = await owner.wait_for("general", _is_reply_after(asked), "the list of nodes", within_s=5.0)
                 if answer.text.count("connected") == 2 and "not connected" not in answer.text:
                     return
             await asyncio.sleep(0.3)
@@ -307,8 +236,6 @@ class Turmoil:
                 query |= {} if place[1] is None else {"thread": place[1]}
                 async with owner._session.get("/web/messages", params=query) as response:
                     older = (await response.json())["messages"]
-                from bot.demo.chat import _seen
-
                 more = [one for one in map(_seen, older) if one.id < oldest and one.thread == place[1]]
                 if not more:
                     break
@@ -358,6 +285,10 @@ class Turmoil:
                 if is_mine and place != asked.place and seen.id not in {int(t) for t in self.threads.values()}:
                     found.append(f"{name}: {seen.kind} {seen.id} stands at {place}, asked at {asked.place}")
         return found
+
+
+def _is_reply_after(message_id: int) -> Callable[[Seen], bool]:
+    return lambda seen: seen.id > message_id and seen.kind == "reply"
 
 
 @asynccontextmanager
