@@ -13,6 +13,9 @@ from bot.domain.retry import delay_s
 
 log = logging.getLogger(__name__)
 
+_LONGEST_REST_S = 10.0
+"""After a fault. What is owed waits for the database alone, so that one that is back is noticed soon."""
+
 
 class Wake:
     """ "Look now". Any number of wakes before the next look are one; it carries nothing."""
@@ -45,12 +48,10 @@ async def forever(name: str, step: Callable[[], Awaitable[bool]], wake: Wake, *,
             while await step():
                 pass
             faults = 0
-        except asyncio.CancelledError:
-            raise
         except Exception:
             faults += 1
             log.exception("loop.fault", extra={"loop": name, "faults": faults})
-            await asyncio.sleep(delay_s(faults, jitter=0.5))
+            await asyncio.sleep(min(_LONGEST_REST_S, delay_s(faults, jitter=0.5)))
             continue
         await wake.wait(poll_s)
 
@@ -94,8 +95,6 @@ class Tasks:
     async def _guarded(self, work: Coroutine[object, object, None]) -> bool:
         try:
             await work
-        except asyncio.CancelledError:
-            raise
         except Exception:
             log.exception("task.fault", extra={"loop": self._name})
             return False

@@ -14,7 +14,7 @@ from bot.domain.command import Command, Limits, command_hash
 from bot.domain.event import ShowCard
 from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
 from bot.domain.message import Capabilities
-from bot.domain.policy import Allow, Ask, Policy, Refuse
+from bot.domain.policy import Allow, Policy, Refuse
 from bot.domain.render import fits_one_message
 from bot.domain.session import Peer
 from bot.errors import NodeAbsent, NodeSilent
@@ -90,22 +90,22 @@ class Preparation:
 
     def _ask_or_allow(self, tx: Tx, execution: Execution) -> None:
         verdict = self.policy.judge(peer=execution.origin.peer, asker=execution.asker, node_name=execution.node_name)
-        match verdict:
-            case Refuse(reason=reason):
-                leave(tx, execution, Trigger.REFUSE, by="policy", reason=reason)
+        if isinstance(verdict, Refuse):
+            leave(tx, execution, Trigger.REFUSE, by="policy", reason=verdict.reason)
+            return
+        if isinstance(verdict, Allow):
+            allowed = replace(execution, rule=verdict.rule, expires_at=tx.now + APPROVED_FOR_S)
+            tx.executions.move(allowed, Trigger.ALLOW, by=verdict.rule, detail=None)
+        else:
+            expires_at = tx.now + verdict.expires_after_s
+            asked = replace(execution, rule=verdict.rule, deciders=verdict.deciders, expires_at=expires_at)
+            capabilities = self.capabilities_at(asked.origin.peer)
+            shown = replace(asked, state=ExecutionState.AWAITING_APPROVAL)
+            if capabilities is not None and not fits_one_message(shown, capabilities):
+                reason = "the command is too long to be shown whole in one message here, so nobody can be asked"
+                leave(tx, asked, Trigger.REFUSE, by="gateway", reason=f"{reason}; put it into a script on the node")
                 return
-            case Allow(rule=rule):
-                allowed = replace(execution, rule=rule, expires_at=tx.now + APPROVED_FOR_S)
-                tx.executions.move(allowed, Trigger.ALLOW, by=rule, detail=None)
-            case Ask(rule=rule, deciders=deciders, expires_after_s=expires_after_s):
-                asked = replace(execution, rule=rule, deciders=deciders, expires_at=tx.now + expires_after_s)
-                capabilities = self.capabilities_at(asked.origin.peer)
-                shown = replace(asked, state=ExecutionState.AWAITING_APPROVAL)
-                if capabilities is not None and not fits_one_message(shown, capabilities):
-                    reason = "the command is too long to be shown whole in one message here, so nobody can be asked"
-                    leave(tx, asked, Trigger.REFUSE, by="gateway", reason=f"{reason}; put it into a script on the node")
-                    return
-                tx.executions.move(asked, Trigger.ASK, by=rule, detail=", ".join(deciders))
+            tx.executions.move(asked, Trigger.ASK, by=verdict.rule, detail=", ".join(verdict.deciders))
         owe(tx, execution, ShowCard(execution_id=execution.id), identity=f"card:{execution.id}")
 
 

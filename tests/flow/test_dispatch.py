@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
-from bot.domain.execution import ExecutionState
+from bot.domain.execution import ExecutionId, ExecutionState
 from bot.domain.message import Action
 from bot.errors import NodeAbsent, NodeSilent
 from bot.flow import dispatch as dispatching
@@ -90,6 +91,18 @@ async def test_without_a_connected_node_nothing_is_looked_for(stage: Stage) -> N
     await stage.hand_over()
 
     assert stage.store.reads == reads
+
+
+async def test_f050_a_row_that_says_approved_and_holds_no_command_is_never_offered(stage: Stage) -> None:
+    """No flow makes it; a hand in the database could. Nothing that nobody was shown may run."""
+    execution = await stage.approved()
+    forged = replace(execution, id=ExecutionId("222222"), command=None, command_hash=None)
+    await stage.store.write(lambda tx: tx.executions.insert(forged))
+
+    await stage.hand_over()
+
+    assert [offered for _, offered, _ in stage.hub.offers] == [execution.id]
+    await stage.in_state(forged, S.APPROVED)
 
 
 # --- between the offer and the commit ------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.domain.command import Command, Limits, command_hash
+from bot.domain.command import Command, FileDigest, Limits, command_hash
 from bot.domain.event import EventState, ShowCard
 from bot.domain.execution import Execution, ExecutionState
 from bot.domain.message import Capabilities
@@ -91,6 +91,36 @@ async def test_f082_a_node_that_describes_another_command_is_refused_and_logged(
     assert refused.command is None
     assert refused.reason == "the node described another command than was asked"
     assert [record.message for record in caplog.records] == ["inspection.differs"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"limits": Limits(timeout_s=3_601.0)}, "higher limits"),
+        ({"limits": Limits(output_bytes=262_145)}, "higher limits"),
+        ({"executable": "df"}, "cannot show in a line"),
+        ({"cwd": "/srv\nRule: owners"}, "cannot show in a line"),
+        ({"files": (FileDigest(path="/a\tb", sha256="0" * 64),)}, "cannot show in a line"),
+        ({"files": (FileDigest(path="/a", sha256="0" * 63 + "\n"),)}, "no SHA-256"),
+    ],
+)
+async def test_f082_a_description_that_no_card_could_show_is_refused(
+    stage: Stage, changes: dict[str, object], words: str
+) -> None:
+    execution = await stage.requested()
+    stage.hub.inspect_answers.append(replace(seen_by(execution), **changes))  # type: ignore[arg-type]  # one field each
+    await stage.inspect()
+
+    assert words in str((await stage.in_state(execution, S.REFUSED)).reason)
+
+
+async def test_a_node_may_lower_the_limits(stage: Stage) -> None:
+    execution = await stage.requested()
+    lower = replace(seen_by(execution), limits=Limits(timeout_s=60.0, output_bytes=1_000))
+    stage.hub.inspect_answers.append(lower)
+    await stage.inspect()
+
+    assert (await stage.in_state(execution, S.AWAITING_APPROVAL)).command == lower
 
 
 async def test_a_stop_while_the_node_looks_is_the_end(stage: Stage) -> None:
