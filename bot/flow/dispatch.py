@@ -7,13 +7,16 @@ the node never started it, says so when it is asked, and that is told.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 from dataclasses import dataclass, field
 
 from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
 from bot.domain.node import Pairing
 from bot.domain.policy import Allow, Ask, Policy
-from bot.errors import NodeAbsent, NodeSilent
+from bot.domain.retry import delay_s
+from bot.errors import NodeAbsent, NodeSilent, StoreError
 from bot.flow.outcome import leave
 from bot.flow.signals import Signals
 from bot.loop import Tasks
@@ -23,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _MAX_HAND_OVERS = 64
 """At the same time, over all nodes."""
+_TRIES = 10
+"""Some eight minutes of a store that is away; after that the sweep finds what is overdue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +79,31 @@ class Dispatch:
         if isinstance(accepted, NodeRefusal):
             await self.store.write(lambda tx: self._refused(tx, execution.id, accepted))
             return
-        if await self.store.write(lambda tx: self._commit(tx, execution.id)):
+        try:
+            may_go = await self.store.write(lambda tx: self._commit(tx, execution.id))
+        except StoreError:
+            # Perhaps the answer of a commit was lost: then nobody says `go`, and while the node stays connected
+            # nobody asks it either.
+            await self._lose_unanswered(execution.id)
+            return
+        if may_go:
             await self.hub.go(execution.node, execution.id, accepted)
+
+    async def _lose_unanswered(self, execution_id: ExecutionId) -> None:
+        for attempt in range(1, _TRIES + 1):
+            await asyncio.sleep(delay_s(attempt, jitter=random.random()))  # noqa: S311 - spreads retries
+            try:
+                await self.store.write(lambda tx: self._lost(tx, execution_id))
+            except StoreError:
+                log.warning("dispatch.store_away", extra={"execution_id": execution_id, "attempt": attempt})
+            else:
+                return
+
+    def _lost(self, tx: Tx, execution_id: ExecutionId) -> None:
+        execution = tx.executions.lock(execution_id)
+        if execution is not None and execution.state is ExecutionState.DISPATCHED:
+            reason = "the store failed in the moment of the hand-over: whether it ran is not known"
+            leave(tx, execution, Trigger.LOSE, by="gateway", reason=reason)
 
     def _commit(self, tx: Tx, execution_id: ExecutionId) -> bool:
         """The one way to `dispatched`. True exactly once in the life of an execution: then `go` may leave."""

@@ -231,7 +231,8 @@ class Turmoil:
         for place in self.places():
             found = shown[place] = await owner.messages(place[0], thread=place[1])
             while True:
-                oldest = min(seen.id for seen in found)
+                # The root of a thread stands above every page of it.
+                oldest = min((seen.id for seen in found if seen.thread == place[1]), default=1)
                 query = {"kind": "channel", "room": place[0], "before": str(oldest)}
                 query |= {} if place[1] is None else {"thread": place[1]}
                 async with owner._session.get("/web/messages", params=query) as response:
