@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadfile
 # What exercises the pure core and the story; the other tests repeat it through sockets and pages.
-CORE_TESTS := $(wildcard tests/domain tests/flow tests/agent tests/story)
+CORE_TESTS := $(wildcard tests/domain tests/flow tests/agent tests/attack)
 NOT_LONG := $(if $(CHROMIUM),not long,not long and not browser)
 
 .DEFAULT_GOAL := help

@@ -54,7 +54,7 @@ class IllegalTransition(HomingError):
     """A trigger that the table does not hold for the state: a bug, never an outcome."""
 
     def __init__(self, machine: str, state: str, trigger: str) -> None:
-        super().__init__(f"{machine}: no transition for {trigger!r} from {state!r}")
+        super().__init__(f"{machine}: no transition for '{trigger}' from '{state}'")
 
 
 class ChannelError(HomingError):

@@ -213,7 +213,11 @@ def _facts(execution: Execution) -> tuple[tuple[str, tuple[Span, ...]], ...]:
     rows: list[tuple[str, tuple[Span, ...]]] = [("Node", (visible(execution.node_name),))]
     command = execution.command
     if command is not None:
-        how = "as a shell script, by" if command.script is not None else "without a shell:"
+        how = "without a shell:"
+        if command.script is not None:
+            # Counted, because blank lines can push the end of a script out of sight (F-083).
+            lines = len(command.script.splitlines())
+            how = "as a shell script, by" if lines < 2 else f"as a shell script of {lines} lines, by"
         rows.append(("Runs", (f"{how} {visible(command.executable)}",)))
         rows.append(("Directory", (visible(command.cwd),)))
         rows.append(("Time limit", (duration(command.limits.timeout_s),)))

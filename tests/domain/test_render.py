@@ -208,6 +208,11 @@ def test_f083_what_hides_in_a_command_stands_on_the_card() -> None:
     assert not set("\u202e\u202c\u200b\x1b\u3164") & set(text)
 
 
+def test_f083_a_script_whose_end_is_pushed_out_of_sight_says_how_long_it_is() -> None:
+    padded = "echo harmless" + "\n" * 40 + "echo harmful"
+    assert "Runs: as a shell script of 41 lines, by" in words(card(execution(S.AWAITING_APPROVAL, padded), CHAT))
+
+
 def test_f083_nothing_that_others_named_hides_on_a_card_or_in_what_is_told() -> None:
     evil = "x\u202ey\u200b"
     for state in ExecutionState:
