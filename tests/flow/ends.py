@@ -15,6 +15,7 @@ from bot.domain.command import Command, CommandHash, FileDigest, Limits, NodeFin
 from bot.domain.execution import ExecutionId
 from bot.domain.message import Capabilities, Nonce, NotPosted, Post, Receipt
 from bot.domain.session import DEFAULT_ACCOUNT, AccountName, ChannelName, MessageId, Peer, ReturnAddress
+from bot.errors import StoreError
 from bot.ports import Acceptance, Inbox, NodeRefusal, Store, Tx
 
 NODE = NodeFingerprint("AAAA-BBBB")
@@ -155,12 +156,22 @@ class RecordingChannel:
         return answer
 
 
+async def nothing() -> None:
+    """A hook for a moment at which nothing happens."""
+
+
+async def the_store_is_away() -> None:
+    """A hook: the database cannot be asked, or its answer was lost."""
+    raise StoreError("the database is away")
+
+
 @dataclass
 class WatchedStore:
-    """The real store; a test may act just before the next calls, where two transactions have a gap between them."""
+    """The real store; a test may act just before and after its next calls: the gaps between transactions."""
 
     inner: Store
     before_write: deque[Hook] = field(default_factory=deque)
+    after_write: deque[Hook] = field(default_factory=deque)
     before_read: deque[Hook] = field(default_factory=deque)
     writes: int = 0
     reads: int = 0
@@ -169,7 +180,10 @@ class WatchedStore:
         self.writes += 1
         if self.before_write:
             await self.before_write.popleft()()
-        return await self.inner.write(fn)
+        value = await self.inner.write(fn)
+        if self.after_write:
+            await self.after_write.popleft()()
+        return value
 
     async def read(self, fn: Callable[[Tx], R]) -> R:
         self.reads += 1

@@ -12,9 +12,9 @@ import pytest
 from bot.domain.execution import ExecutionState
 from bot.domain.message import Action
 from bot.domain.retry import MAX_ATTEMPTS
-from bot.errors import ChannelRejected, ChannelThrottled, ChannelUnavailable, StoreError
+from bot.errors import ChannelRejected, ChannelThrottled, ChannelUnavailable
 from bot.flow import heartbeat as beating
-from tests.flow.ends import NODE
+from tests.flow.ends import NODE, nothing, the_store_is_away
 from tests.flow.stage import Stage, words
 from tests.platforms.forms import text_of
 
@@ -192,9 +192,6 @@ async def test_an_execution_that_is_pruned_between_the_look_and_the_edit_is_left
             other.execute("DELETE FROM executions")
         other.close()
 
-    async def nothing() -> None:
-        return
-
     stage.store.before_read.extend([nothing, another_process_prunes])
     await heartbeat.bring_cards_up_to_date()
     await heartbeat.tasks.drain()
@@ -276,12 +273,9 @@ async def test_a_card_that_cannot_be_edited_thirty_times_is_given_up(stage: Stag
 async def test_a_full_disk_does_not_make_edits_as_fast_as_they_fail(stage: Stage) -> None:
     """The network took the edit and we cannot note it: the next try is the poll's, not at once."""
 
-    async def the_disk_is_full() -> None:
-        raise StoreError("the disk is full")
-
     await stage.running()
     await stage.tell_all()
-    stage.store.before_write.append(the_disk_is_full)
+    stage.store.before_write.append(the_store_is_away)
     stage.signals.cards.clear()
     await stage.edit()
 

@@ -14,7 +14,7 @@ from bot.errors import NodeAbsent, NodeSilent
 from bot.flow import dispatch as dispatching
 from bot.flow.decision import APPROVED_FOR_S
 from bot.ports import NodeRefusal
-from tests.flow.ends import NODE
+from tests.flow.ends import NODE, nothing, the_store_is_away
 from tests.flow.stage import ALLOW_ALL, ANN, BOB, CY_DECIDES, DENY_ALL, Stage, policy
 
 S = ExecutionState
@@ -323,6 +323,56 @@ async def test_f088_a_gateway_that_dies_between_commit_and_go_sends_no_go_later(
     await stage.in_state(execution, S.DISPATCHED)
     await stage.hand_over()
     assert stage.hub.gone == []
+
+
+@pytest.fixture
+def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatching, "delay_s", lambda _attempt, **_: 0.0)
+
+
+@pytest.mark.usefixtures("no_rest")
+@pytest.mark.parametrize("away", [0, 1, 5])
+async def test_f088_a_commit_whose_answer_is_lost_says_no_go_and_is_told_as_not_known(stage: Stage, away: int) -> None:
+    """While the node stays connected nobody would ask it: then nothing would ever be told."""
+    execution = await stage.approved()
+    stage.store.after_write.append(the_store_is_away)
+    stage.store.before_write.extend([nothing, *[the_store_is_away] * away])
+
+    await stage.hand_over()
+    await stage.tell_all()
+
+    assert stage.hub.gone == []
+    lost = await stage.in_state(execution, S.LOST)
+    assert lost.reason == "the store failed in the moment of the hand-over: whether it ran is not known"
+    assert "the store failed" in stage.posts()[-1]
+
+
+@pytest.mark.usefixtures("no_rest")
+async def test_f088_a_commit_that_failed_is_no_loss_and_made_again(stage: Stage) -> None:
+    execution = await stage.approved()
+    stage.store.before_write.append(the_store_is_away)
+
+    await stage.hand_over()
+    await stage.in_state(execution, S.APPROVED)
+    await stage.hand_over()
+
+    await stage.in_state(execution, S.DISPATCHED)
+    assert len(stage.hub.gone) == 1
+
+
+@pytest.mark.usefixtures("no_rest")
+async def test_f088_a_store_that_stays_away_is_left_to_the_sweep(stage: Stage) -> None:
+    execution = await stage.approved()
+    stage.store.after_write.append(the_store_is_away)
+    stage.store.before_write.extend([nothing, *[the_store_is_away] * 100])
+    dispatch = stage.dispatch()
+    writes = stage.store.writes
+    await dispatch.step()
+    await dispatch.tasks.drain()
+
+    assert stage.store.writes == writes + 1 + 10
+    assert dispatch.under_way == set()
+    await stage.in_state(execution, S.DISPATCHED)
 
 
 # --- stops -------------------------------------------------------------------------------------------

@@ -18,9 +18,9 @@ from bot.errors import (
     ChannelThrottled,
     ChannelUnavailable,
     ChannelUncertain,
-    StoreError,
 )
 from bot.flow import heartbeat as beating
+from tests.flow.ends import nothing, the_store_is_away
 from tests.flow.stage import BOB, Stage, at, words
 
 S = ExecutionState
@@ -293,9 +293,6 @@ async def test_f040_whoever_lost_the_claim_tells_nothing_that_was_found(stage: S
     await stage.beat()
     assert (await stage.event("card")).state is EventState.DUE
 
-    async def nothing() -> None:
-        return
-
     stage.store.before_write.extend([nothing, lambda: lose_the_claim(stage)])
     await stage.beat()
     assert (await stage.event("card")).state is EventState.RECONCILING
@@ -565,14 +562,8 @@ async def test_f044_a_channel_with_a_bug_harms_its_own_event_alone(
 
 
 async def test_f034_a_receipt_that_could_not_be_kept_is_asked_for(stage: Stage) -> None:
-    async def nothing() -> None:
-        return
-
-    async def the_disk_is_full() -> None:
-        raise StoreError("the disk is full")
-
     await stage.add(words("e"))
-    stage.store.before_write.extend([nothing, the_disk_is_full])
+    stage.store.before_write.extend([nothing, the_store_is_away])
     await stage.beat()
     assert await state_of(stage) is EventState.SENDING
 

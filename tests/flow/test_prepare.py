@@ -10,11 +10,11 @@ from bot.domain.command import Command, FileDigest, Limits, command_hash
 from bot.domain.event import EventState, ShowCard
 from bot.domain.execution import Execution, ExecutionState
 from bot.domain.message import Capabilities
-from bot.errors import NodeAbsent, NodeSilent, StoreError
+from bot.errors import NodeAbsent, NodeSilent
 from bot.flow import prepare
 from bot.flow.decision import APPROVED_FOR_S
 from bot.ports import NodeRefusal
-from tests.flow.ends import NODE, OTHER_NODE, inspected
+from tests.flow.ends import NODE, OTHER_NODE, inspected, the_store_is_away
 from tests.flow.stage import ALLOW_ALL, BOB, CY_DECIDES, DENY_ALL, Stage
 
 S = ExecutionState
@@ -232,11 +232,8 @@ async def test_no_more_inspections_are_begun_than_there_is_room_for(
 
 
 async def test_an_inspection_whose_commit_failed_is_made_again(stage: Stage) -> None:
-    async def the_disk_is_full() -> None:
-        raise StoreError("the disk is full")
-
     execution = await stage.requested()
-    stage.store.before_write.append(the_disk_is_full)
+    stage.store.before_write.append(the_store_is_away)
     preparation = stage.preparation()
     await preparation.step()
     await preparation.tasks.drain()

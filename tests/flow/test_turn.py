@@ -11,11 +11,11 @@ from bot.domain.command import parse_request
 from bot.domain.event import EventState, Input, InputKind, NewInput, Say
 from bot.domain.execution import ExecutionState
 from bot.domain.session import DEFAULT_ACCOUNT, ChannelName, DeliveryId, ReturnAddress
-from bot.errors import Malformed, StoreError
+from bot.errors import Malformed
 from bot.flow import turn
 from bot.ports import Ask, Reply, TurnStep, WholeOutput
 from tests.flow.agents import EndlessAgent, ScriptedAgent
-from tests.flow.ends import NODE, OTHER_NODE
+from tests.flow.ends import NODE, OTHER_NODE, nothing, the_store_is_away
 from tests.flow.stage import ANN, DENY_ALL, RETENTION_S, Stage, at, session
 
 S = ExecutionState
@@ -190,14 +190,8 @@ async def test_a_node_that_leaves_while_the_agent_thinks_is_refused_at_once(stag
 
 
 async def test_a_commit_that_fails_is_tried_again_and_asks_once(stage: Stage) -> None:
-    async def the_disk_is_full() -> None:
-        raise StoreError("the disk is full")
-
-    async def nothing() -> None:
-        return
-
     await stage.say("run df -h")
-    stage.store.before_write.extend([nothing, the_disk_is_full])
+    stage.store.before_write.extend([nothing, the_store_is_away])
     await stage.answer()
     assert await stage.all_executions() == []
 
