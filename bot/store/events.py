@@ -66,7 +66,8 @@ _CLAIMABLE = (
     _EVENTS.where(
         BLOCKS,
         events.c.state.in_(bindparam("states", expanding=True)),
-        events.c.not_before <= bindparam("now", type_=Float),
+        # Never tried is due whatever the clock says: one that was set back would hold it for as long.
+        or_(events.c.not_before <= bindparam("now", type_=Float), events.c.attempt == 0),
         # Asking the network again is harmless, so a lapsed question needs no sweep.
         or_(
             events.c.claim_token.is_(None),

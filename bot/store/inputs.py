@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
-from sqlalchemy import Executable, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Executable, delete, exists, func, or_, select, update
 
 from bot.domain.event import (
     INPUT_TRANSITIONS,
@@ -41,6 +41,11 @@ def _remembering(dialect: str, *, newest: bool) -> Executable:
     if newest:
         return insert_or_update(dialect, sessions, "digest", lambda new: {"address": func.coalesce(new.address, known)})
     return insert_or_update(dialect, sessions, "digest", lambda new: {"address": func.coalesce(known, new.address)})
+
+
+def _is_due(now: float) -> ColumnElement[bool]:
+    """Never tried is due whatever the clock says: one that was set back would hold it for as long."""
+    return or_(inputs.c.not_before <= now, inputs.c.attempt == 0)
 
 
 class StoredInputs(Connected):
@@ -101,7 +106,7 @@ class StoredInputs(Connected):
         first = func.min(inputs.c.id).label("first")
         waiting = (
             select(inputs.c.session_digest, first)
-            .where(inputs.c.state == _DUE, inputs.c.not_before <= now)
+            .where(inputs.c.state == _DUE, _is_due(now))
             .group_by(inputs.c.session_digest)
             .subquery()
         )
@@ -122,7 +127,7 @@ class StoredInputs(Connected):
         claimed = exists().where(_other.c.session_digest == session, _other.c.state == _CLAIMED)
         rows = self.connection.execute(
             select(inputs)
-            .where(inputs.c.session_digest == session, inputs.c.state == _DUE, inputs.c.not_before <= now, ~claimed)
+            .where(inputs.c.session_digest == session, inputs.c.state == _DUE, _is_due(now), ~claimed)
             .order_by(inputs.c.id)
             .limit(limit)
         ).all()
