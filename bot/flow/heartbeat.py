@@ -99,8 +99,7 @@ class Heartbeat:
             is_last = event.part + 1 == len(posts)
             keep = partial(_keep, found=replace(found, event=event), token=token, receipt=receipt, is_last=is_last)
             event = await self.store.write(keep)
-        self.signals.early.wake()
-        self.signals.cards.wake()
+        self._look_again(found.event)
 
     async def _send(self, channel: Channel, event: Event, token: ClaimToken, post: Post) -> Receipt | None:
         """One send. None where it did not surely arrive; then the event has been moved on."""
@@ -180,7 +179,12 @@ class Heartbeat:
         else:
             unknown = found is NotPosted.UNKNOWN
             await self._retry(event, token, None, maybe_repeat=unknown or event.maybe_repeat)
-        self.signals.early.wake()
+        self._look_again(event)
+
+    def _look_again(self, event: Event) -> None:
+        """A receipt may be what early presses wait for, where it is a card's; and cards wait for their address."""
+        if isinstance(event.payload, ShowCard):
+            self.signals.early.wake()
         self.signals.cards.wake()
 
     async def _retry(

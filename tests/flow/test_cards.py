@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from bot.domain.execution import ExecutionState
-from bot.domain.message import Action
+from bot.domain.message import Action, Receipt
 from bot.domain.retry import MAX_ATTEMPTS
-from bot.errors import ChannelRejected, ChannelThrottled, ChannelUnavailable
+from bot.domain.session import MessageId
+from bot.errors import ChannelRejected, ChannelThrottled, ChannelUnavailable, ChannelUncertain
 from bot.flow import heartbeat as beating
 from tests.flow.ends import NODE, nothing, the_store_is_away
 from tests.flow.stage import Stage, words
@@ -283,13 +284,29 @@ async def test_a_full_disk_does_not_make_edits_as_fast_as_they_fail(stage: Stage
     assert not stage.signals.cards._event.is_set()
 
 
-async def test_a_word_that_is_told_wakes_cards_and_early_presses(stage: Stage) -> None:
+async def test_what_is_told_wakes_cards_and_a_card_early_presses_too(stage: Stage) -> None:
+    early, cards = stage.signals.early, stage.signals.cards
+    await stage.asked()
+    early.clear()
+    cards.clear()
+    await stage.beat()
+    assert (early._event.is_set(), cards._event.is_set()) == (True, True)
+
     await stage.add(words("e"))
-    stage.signals.cards.clear()
+    early.clear()
+    cards.clear()
+    await stage.beat()
+    assert (early._event.is_set(), cards._event.is_set()) == (False, True)
+
+
+async def test_a_card_that_is_found_again_wakes_early_presses(stage: Stage) -> None:
+    await stage.asked()
+    stage.channel.send_answers.append(ChannelUncertain("no answer"))
+    stage.channel.find_answers.append(Receipt(message_id=MessageId("the-card")))
+    await stage.beat()
     stage.signals.early.clear()
     await stage.beat()
 
-    assert stage.signals.cards._event.is_set()
     assert stage.signals.early._event.is_set()
 
 
