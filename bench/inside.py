@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -128,11 +129,11 @@ async def running(store: OpenStore, public_key: bytes, count: int) -> list[str]:
 
 def named(count: int) -> list[str]:
     """Names for the floor, which knows no executions."""
-    return [draw_id() for _ in range(count)]
+    return [draw_id(secrets.token_hex()) for _ in range(count)]
 
 
 def _running(tx: Tx, node: NodeFingerprint) -> str:
-    execution_id = draw_id()
+    execution_id = draw_id(secrets.token_hex())
     peer = Peer(agent=AgentName("main"), channel=CHANNEL, kind=PeerKind.CHANNEL, id=NativeId(execution_id))
     execution = Execution(
         id=execution_id,

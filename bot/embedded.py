@@ -95,7 +95,9 @@ class EmbeddedNode:
         except asyncio.CancelledError:
             with contextlib.suppress(psutil.Error):
                 process.terminate()
-                await asyncio.to_thread(psutil.wait_procs, [process], _STOP_S)
+                _, alive = await asyncio.to_thread(psutil.wait_procs, [process], _STOP_S)
+                for left in alive:
+                    left.kill()
             raise
 
     def argv(self) -> tuple[str, ...]:

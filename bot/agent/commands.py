@@ -16,7 +16,7 @@ from bot.domain.node import Pairing
 from bot.domain.parts import cut_middle, duration
 from bot.domain.policy import Ask as AskVerdict
 from bot.domain.policy import Policy
-from bot.domain.render import title
+from bot.domain.render import LISTED_CHARS, title
 from bot.domain.session import PeerKind, PersonId
 from bot.domain.words import USAGE, Again, Plain, Run, ShowWhole, Unclear, parse_words
 from bot.errors import Malformed
@@ -125,7 +125,7 @@ class CommandsAgent:
         # Rooms have readers that the place that asked has not: what was asked elsewhere is shown to the decider alone.
         alone = one.address is not None and one.address.peer.kind is PeerKind.DIRECT
         lines = [
-            f"{e.id}  {cut_middle(_one_line(e), 80, '') if alone or e.session == one.session else _ELSEWHERE}"
+            f"{e.id}  {cut_middle(_one_line(e), LISTED_CHARS, '') if alone or e.session == one.session else _ELSEWHERE}"
             f"  on {e.node_name}, asked by {e.asker}"
             for e in found[:_LISTED]
         ]

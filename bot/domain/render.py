@@ -39,6 +39,8 @@ from bot.domain.parts import cut_middle, duration, fit, size, split, visible
 
 S = ExecutionState
 
+LISTED_CHARS = 80
+"""Of a command in a list; a longer one is cut there, so nobody can decide by the list alone."""
 _INLINE_RUNS = 6
 """Up to so many turns between stdout and stderr stand in blocks of their own; more would tear the output apart."""
 

@@ -11,8 +11,8 @@ from bot.domain.command import CommandHash
 from bot.domain.execution import FINAL, WAITING, Execution, ExecutionId, ExecutionState, Trigger
 from bot.domain.message import Action
 from bot.domain.policy import Ask, Policy
-from bot.domain.render import title
-from bot.domain.session import PersonId
+from bot.domain.render import LISTED_CHARS, title
+from bot.domain.session import Peer, PersonId
 from bot.flow.outcome import leave
 from bot.ports import Tx
 
@@ -36,8 +36,12 @@ def decide(
     *,
     shown: CommandHash | None,
     reason: str = "",
+    typed_in: Peer | None = None,
 ) -> str:
-    """Apply one decision and say, privately, what became of it. `shown` is the hash on the card; None where typed."""
+    """Apply one decision and say, privately, what became of it.
+
+    `shown` is the hash on the card that was pressed; None where the decision was typed, in `typed_in`.
+    """
     execution = tx.executions.lock(execution_id)
     if execution is None:
         return f"There is no execution {execution_id}. Write `pending` for what can be decided."
@@ -55,6 +59,12 @@ def decide(
         who = ", ".join(verdict.deciders) if isinstance(verdict, Ask) else "nobody, as the policy stands now"
         tx.executions.step(execution_id, "refused_vote", by=decider.person, detail=f"who may decide: {who}")
         return f"You may not decide {execution_id}. Who may: {who}."
+    if action is Action.APPROVE and typed_in is not None and _is_unseen(execution, typed_in):
+        place = f"{execution.origin.peer.channel} {execution.origin.peer.kind.value}"
+        return (
+            f"{execution_id} has a command that no list shows whole. Read its card where it was asked ({place}), "
+            "and decide there. Nothing was decided."
+        )
     if not tx.executions.vote(execution_id, decider.person, approves=action is Action.APPROVE, reason=reason):
         return f"You have decided {execution_id} already; the first word counts."
     decided = replace(execution, decided_by=decider.person, decided_at=tx.now)
@@ -64,6 +74,11 @@ def decide(
         return f"✅ You approved {execution_id}. Its result comes to the place that asked."
     leave(tx, decided, Trigger.DENY, by=decider.person, reason=reason or None)
     return f"❌ You denied {execution_id}; whoever asked is told" + (f": {reason}" if reason else ".")
+
+
+def _is_unseen(execution: Execution, here: Peer) -> bool:
+    """A yes that is typed elsewhere may come from somebody who saw a list at most: never for what a list cuts."""
+    return execution.origin.peer != here and len(execution.request.text) > LISTED_CHARS
 
 
 def _stop(tx: Tx, policy: Policy, decider: Decider, execution: Execution) -> str:

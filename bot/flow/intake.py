@@ -64,7 +64,14 @@ class Intake:
                 note = "I was not there when you wrote this, and saw it only now. Nothing was done; ask again."
                 _say(tx, session, address, message.sender, note, f"late:{mark}")
             elif isinstance(words, Urgent):
-                _say(tx, session, address, message.sender, self._act(tx, words, decider), f"decision:{mark}")
+                _say(
+                    tx,
+                    session,
+                    address,
+                    message.sender,
+                    self._act(tx, words, decider, message.peer),
+                    f"decision:{mark}",
+                )
             return True
 
         if not await self.store.write(record):
@@ -138,7 +145,7 @@ class Intake:
         tx.inputs.add(_input(session, address, press.sender, press.delivery, text, decider))
         return None
 
-    def _act(self, tx: Tx, words: Urgent, decider: Decider) -> str:
+    def _act(self, tx: Tx, words: Urgent, decider: Decider, here: Peer) -> str:
         match words:
             case Pause():
                 return switch(tx, self.policy, decider, pause=True, reason=words.reason)
@@ -150,7 +157,7 @@ class Intake:
                 action, reason = Action.DENY, words.reason
             case _:
                 action, reason = Action.STOP, ""
-        return decide(tx, self.policy, decider, action, words.id, shown=None, reason=reason)
+        return decide(tx, self.policy, decider, action, words.id, shown=None, reason=reason, typed_in=here)
 
     def _session(self, peer: Peer, sender: Sender) -> SessionKey:
         return key_for(peer, person=self.policy.directory.identify(peer.channel, sender.native), scope=self.scope)

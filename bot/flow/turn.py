@@ -6,6 +6,7 @@ Until that transaction nothing of a turn exists outside; a turn that died is run
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import secrets
 from collections.abc import Collection, Sequence
@@ -160,8 +161,9 @@ class Turns:
             _say(tx, asked, origin, Say(text=text), identity)
             return
         verdict = self.policy.judge(peer=origin.peer, asker=asked.person, node_name=found.name)
+        seed = f"{asked.id}:{asked.created_at!r}:{identity}"
         execution = Execution(
-            id=draw_id(),
+            id=draw_id(f"{seed}:0"),
             state=ExecutionState.PREPARING,
             session=asked.session,
             origin=origin,
@@ -175,8 +177,10 @@ class Turns:
             expires_at=tx.now + _PREPARED_WITHIN_S,
             rule=verdict.rule,
         )
+        attempt = 0
         while not tx.executions.insert(execution):
-            execution = replace(execution, id=draw_id())
+            attempt += 1
+            execution = replace(execution, id=draw_id(f"{seed}:{attempt}"))
         tx.executions.step(execution.id, "requested", by=execution.asker, detail=None)
         if isinstance(verdict, Refuse):
             leave(tx, execution, Trigger.REFUSE, by="policy", reason=verdict.reason)
@@ -185,8 +189,15 @@ class Turns:
             leave(tx, execution, Trigger.REFUSE, by="gateway", reason=reason)
 
 
-def draw_id() -> ExecutionId:
-    return ExecutionId("".join(secrets.choice(ID_ALPHABET) for _ in range(ID_CHARS)))
+def draw_id(seed: str) -> ExecutionId:
+    """The same for the same seed: whoever answers an input a second time, on a store that was restored from a backup,
+    asks the node for an execution that its journal knows."""
+    number = int.from_bytes(hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest())
+    letters = []
+    for _ in range(ID_CHARS):
+        number, at = divmod(number, len(ID_ALPHABET))
+        letters.append(ID_ALPHABET[at])
+    return ExecutionId("".join(letters))
 
 
 def _choose_node(tx: Tx, name: str | None, connected: Collection[NodeFingerprint]) -> Node | str:

@@ -47,6 +47,8 @@ _NETWORK_PAUSE_S = 60.0
 """The longest wait for a gateway that is away. After it is back, that is how long a node may still be missing."""
 _STEADY_S = 30.0
 """A connection that was open for so long ends the backing off."""
+_CLOSING_S = 30.0
+"""The grace of every command runs at the same time; then what can be written has been written."""
 _GOODBYE_S = 3.0
 """For the last reports before the program ends; they are on the disk anyhow."""
 _TIDY_S = 1.0
@@ -78,7 +80,9 @@ async def run_node(settings: NodeSettings, *, tell: Tell = _silent) -> None:
                 await ending.wait()
                 tell("stopping: commands that run are ended and reported")
             finally:
-                await desk.launches.close()
+                with contextlib.suppress(TimeoutError):
+                    # Bounded: where the journal has gone, the last word of an execution can never be written.
+                    await asyncio.wait_for(desk.launches.close(), _CLOSING_S)
             await client.say_goodbye()
 
 

@@ -11,6 +11,7 @@ from bot.domain.command import parse_request
 from bot.domain.event import EventState, Input, InputKind, NewInput, Say
 from bot.domain.execution import ExecutionState
 from bot.domain.session import DEFAULT_ACCOUNT, ChannelName, DeliveryId, ReturnAddress
+from bot.domain.words import parse_id
 from bot.errors import Malformed
 from bot.flow import turn
 from bot.ports import Ask, Reply, TurnStep, WholeOutput
@@ -127,10 +128,18 @@ async def test_a_reply_and_an_output_answer_the_one_who_asked(stage: Stage) -> N
     assert "all is well" in stage.posts()[-1]
 
 
+def test_an_answer_that_is_repeated_on_a_restored_store_asks_under_the_same_id() -> None:
+    """The node's journal knows that id, and starts nothing under it a second time."""
+    once = turn.draw_id("7:1800000000.0:reply:7:0:0")
+
+    assert turn.draw_id("7:1800000000.0:reply:7:0:0") == once == parse_id(once)
+    assert len({turn.draw_id(f"7:1800000000.0:reply:7:0:{attempt}") for attempt in range(100)}) == 100
+
+
 async def test_an_id_that_is_taken_is_drawn_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     first = await stage.requested()
     drawn = iter([first.id, first.id, "333333"])
-    monkeypatch.setattr(turn, "draw_id", lambda: next(drawn))
+    monkeypatch.setattr(turn, "draw_id", lambda _seed: next(drawn))
 
     second = await stage.requested("uptime", room="dev")
 

@@ -75,6 +75,19 @@ async def test_f010_approved_from_another_surface_the_result_comes_to_the_origin
     assert "80%" not in acknowledged[0].text
 
 
+async def test_f083_nobody_approves_from_elsewhere_what_no_list_shows_whole(world: World) -> None:
+    """A yes that is typed in another conversation may come from somebody who saw a cut line."""
+    elsewhere = a_peer("owner", channel="slack", kind=PeerKind.DIRECT)
+    long = await world.ask(OPS, "ada", "echo " + "harmless " * 12 + "; evil")
+    await world.say(elsewhere, "owner", f"approve {long.id}")
+    await world.settled()
+    assert (await world.execution(long.id)).state is ExecutionState.AWAITING_APPROVAL
+    assert "Nothing was decided" in world.platform.at(elsewhere)[-1].text
+
+    await world.say(OPS, "owner", f"approve {long.id}")
+    await world.until_runs(long)
+
+
 async def test_f011_three_chained_commands_bring_three_cards_and_three_results_home(
     make_world: MakeWorld, seen: Seen
 ) -> None:
