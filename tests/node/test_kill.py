@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from pathlib import Path
+
+import psutil
 
 from bot.domain.command import command_hash
 from bot.domain.node import Known
@@ -24,6 +27,8 @@ MOST_STEPS = 80
 
 async def test_f067_a_kill_at_every_step_starts_the_command_at_most_once(tmp_path: Path) -> None:
     become_subreaper()
+    # Other tests' servers are children of this process as well.
+    others = frozenset(child.pid for child in psutil.Process().children())
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.node.killed_program", str(tmp_path), str(MOST_STEPS)
     )
@@ -32,17 +37,17 @@ async def test_f067_a_kill_at_every_step_starts_the_command_at_most_once(tmp_pat
     *killed, whole = sorted(tmp_path.iterdir(), key=lambda directory: int(directory.name))
     assert (whole / "done").exists()
     assert len(killed) > 20
-    outcomes = [await after_the_kill(directory) for directory in killed]
+    outcomes = [await after_the_kill(directory, others) for directory in killed]
     # Each kind of moment was met, so the test has seen what it speaks of.
     assert set(outcomes) == {"unseen", "accepted", "unknown", "finished", "settled"}
 
 
-async def after_the_kill(directory: Path) -> str:
+async def after_the_kill(directory: Path, others: frozenset[int]) -> str:
     """The next start of the node: what it knows, and what it can still be talked into."""
     given = settings(directory)
     mark = directory / "mark"
     # Its command may still be running: it is an orphan of ours now.
-    await until(nobody_is_left)
+    await until(lambda: nobody_is_left(others))
     starts = lines(mark)
     spool = Spool(given.state_dir, spool_bytes=given.spool_bytes)
     state = spool.state(ID)
@@ -77,10 +82,10 @@ def lines(mark: Path) -> int:
     return len(mark.read_text().splitlines()) if mark.exists() else 0
 
 
-def nobody_is_left() -> bool:
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return True
-    return False
+def nobody_is_left(others: frozenset[int]) -> bool:
+    """Of the orphans that were given to us: each is reaped when it has ended."""
+    left = [child.pid for child in psutil.Process().children() if child.pid not in others]
+    for pid in left:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+    return not left
