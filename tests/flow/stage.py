@@ -125,6 +125,7 @@ class Stage:
     """Ours where a test lays no other one ready."""
     scope: DirectScope = DirectScope.PER_ACCOUNT_CHANNEL_PEER
     listening_since: float = START
+    settled_at: float = START
 
     # --- the flows, made anew at each use: a policy that has changed counts from the next step -------
 
@@ -142,7 +143,7 @@ class Stage:
 
     def turns(self) -> Turns:
         agent = self.agent or CommandsAgent(self.store, self.hub, self.policy)
-        return Turns(self.store, agent, self.hub, self.policy, self.signals, self.limits)
+        return Turns(self.store, agent, self.hub, self.policy, self.signals, self.limits, self.settled_at)
 
     def preparation(self) -> Preparation:
         return Preparation(self.store, self.hub, self.policy, self.signals, self.limits, self._capabilities_at)

@@ -169,6 +169,29 @@ async def test_a_denial_without_a_reason_is_a_denial(stage: Stage) -> None:
     assert (await stage.in_state(execution, S.DENIED)).reason is None
 
 
+@pytest.mark.parametrize(("length", "state"), [(80, S.APPROVED), (81, S.AWAITING_APPROVAL)])
+async def test_f083_a_yes_that_is_typed_elsewhere_counts_only_for_what_a_list_shows_whole(
+    stage: Stage, length: int, state: ExecutionState
+) -> None:
+    execution = await stage.shown("echo " + "x" * (length - 5))
+
+    await stage.say(f"approve {execution.id}", who=BOB, room="dev")
+
+    await stage.in_state(execution, state)
+    assert len(await stage.store.read(lambda tx: tx.executions.approvers(execution.id))) == (state is S.APPROVED)
+
+
+@pytest.mark.parametrize(("words", "room", "state"), [("approve", "ops", S.APPROVED), ("deny", "dev", S.DENIED)])
+async def test_f083_where_its_card_stands_a_typed_yes_counts_and_a_no_counts_anywhere(
+    stage: Stage, words: str, room: str, state: ExecutionState
+) -> None:
+    execution = await stage.shown("echo " + "x" * 200)
+
+    await stage.say(f"{words} {execution.id}", who=BOB, room=room)
+
+    await stage.in_state(execution, state)
+
+
 # --- stop --------------------------------------------------------------------------------------------
 
 

@@ -105,6 +105,16 @@ async def test_f050_a_row_that_says_approved_and_holds_no_command_is_never_offer
     await stage.in_state(forged, S.APPROVED)
 
 
+async def test_f028_a_hand_over_wakes_who_tells_and_who_edits(stage: Stage) -> None:
+    await stage.approved()
+    wakes = (stage.signals.heartbeat, stage.signals.cards)
+    for wake in wakes:
+        wake.clear()
+    await stage.hand_over()
+
+    assert [wake._event.is_set() for wake in wakes] == [True, True]
+
+
 # --- between the offer and the commit ------------------------------------------------------------------------
 
 

@@ -284,6 +284,16 @@ async def test_f040_whoever_lost_the_claim_moves_nothing(stage: Stage, fault: Ex
     assert await state_of(stage) is EventState.RECONCILING
 
 
+async def test_f062_whoever_lost_the_claim_of_a_card_ends_no_request(stage: Stage) -> None:
+    """Another sender may just be posting it."""
+    execution = await stage.asked()
+    stage.channel.during_send = lambda: lose_the_claim(stage)
+    stage.channel.send_answers.append(ChannelRejected("no right to post"))
+    await stage.beat()
+
+    await stage.in_state(execution, S.AWAITING_APPROVAL)
+
+
 async def test_f040_whoever_lost_the_claim_tells_nothing_that_was_found(stage: Stage) -> None:
     """All parts have receipts; between the claim and the word `told` the lease runs out."""
     execution = await stage.asked()

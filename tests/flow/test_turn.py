@@ -77,6 +77,15 @@ async def test_a_turn_answers_its_inputs_and_writes_everything_at_once(stage: St
     assert await stage.waiting_inputs() == []
 
 
+async def test_f028_a_turn_wakes_who_inspects_and_who_tells(stage: Stage) -> None:
+    for signal in (stage.signals.prepare, stage.signals.heartbeat):
+        signal.clear()
+    await stage.requested()
+
+    assert stage.signals.prepare._event.is_set()
+    assert stage.signals.heartbeat._event.is_set()
+
+
 async def test_nothing_due_is_no_turn(stage: Stage) -> None:
     assert await stage.turns().step() is False
 
@@ -246,13 +255,16 @@ async def test_f030_after_five_faults_the_people_are_told_and_the_session_goes_o
     stage.agent = agent = ScriptedAgent(replies())
     agent.faults.extend(Malformed("no") for _ in range(5))
     await stage.say("look")
-    for _ in range(6):
+    for _ in range(5):
         await stage.answer()
         stage.clock.advance(60.0)
+    stage.signals.heartbeat.clear()
+    await stage.answer()
 
     assert len(agent.turns) == 5
     (sorry,) = await said(stage)
     assert "could not answer" in sorry
+    assert stage.signals.heartbeat._event.is_set()
     await stage.say("and now?")
     await stage.answer()
     assert (await said(stage))[1:] == ["so it is"]
@@ -393,6 +405,18 @@ async def test_f091_a_named_node_that_is_away_is_refused_at_once_and_told(stage:
     refused = await stage.in_state(await stage.only(), S.REFUSED)
     assert refused.node == OTHER_NODE
     assert "db-1 is not connected" in stage.posts()[0]
+
+
+@pytest.mark.parametrize(("before_s", "state"), [(0.1, S.PREPARING), (0.0, S.REFUSED)])
+async def test_f091_a_node_that_may_just_be_coming_back_is_waited_for(
+    stage: Stage, before_s: float, state: ExecutionState
+) -> None:
+    """The gateway has only started: its nodes knock again within seconds."""
+    stage.settled_at = stage.clock.now() + before_s
+    await stage.say("run on db-1: df -h")
+    await stage.answer()
+
+    await stage.in_state(await stage.only(), state)
 
 
 async def test_a_revoked_node_is_none_to_run_on(stage: Stage) -> None:
