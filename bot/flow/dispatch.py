@@ -52,9 +52,11 @@ class Dispatch:
             approved = tx.executions.in_states({ExecutionState.APPROVED}, nodes=connected, limit=_MAX_HAND_OVERS)
             return list(approved), stops
 
+        # From before the look: a hand-over that ends meanwhile was read as approved, and must not begin again.
+        under_way = frozenset(self.under_way)
         approved, stops = await self.store.read(look)
         for execution in approved:
-            if execution.id not in self.under_way and self.tasks.free > 0:
+            if execution.id not in under_way and self.tasks.free > 0:
                 self.under_way.add(execution.id)
                 self.tasks.start(self._hand_over(execution))
         for execution in stops:

@@ -173,6 +173,7 @@ class WatchedStore:
     before_write: deque[Hook] = field(default_factory=deque)
     after_write: deque[Hook] = field(default_factory=deque)
     before_read: deque[Hook] = field(default_factory=deque)
+    after_read: deque[Hook] = field(default_factory=deque)
     writes: int = 0
     reads: int = 0
 
@@ -189,4 +190,7 @@ class WatchedStore:
         self.reads += 1
         if self.before_read:
             await self.before_read.popleft()()
-        return await self.inner.read(fn)
+        value = await self.inner.read(fn)
+        if self.after_read:
+            await self.after_read.popleft()()
+        return value

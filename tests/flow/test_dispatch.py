@@ -64,6 +64,31 @@ async def test_a_hand_over_is_begun_once_however_often_is_looked(stage: Stage) -
     assert dispatch.under_way == set()
 
 
+async def test_a_hand_over_that_ends_during_a_look_is_not_begun_again(stage: Stage) -> None:
+    execution = await stage.approved()
+    dispatch = stage.dispatch()
+    offering, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        offering.set()
+        await may_answer.wait()
+
+    stage.hub.during_offer = wait
+    await dispatch.step()
+    await offering.wait()
+
+    async def end_the_first() -> None:
+        may_answer.set()
+        await dispatch.tasks.drain()
+
+    stage.store.after_read.append(end_the_first)
+    await dispatch.step()
+    await dispatch.tasks.drain()
+
+    await stage.in_state(execution, S.DISPATCHED)
+    assert len(stage.hub.offers) == 1
+
+
 async def test_no_more_hand_overs_are_begun_than_there_is_room_for(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
