@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
@@ -21,10 +21,11 @@ from bot.config import Settings, to_policy
 from bot.domain.command import Limits
 from bot.domain.message import Capabilities
 from bot.domain.policy import Policy
-from bot.domain.session import DEFAULT_ACCOUNT, AgentName, DirectScope, Peer
+from bot.domain.session import DEFAULT_ACCOUNT, AccountName, AgentName, ChannelName, DirectScope, Peer
 from bot.embedded import EmbeddedNode
 from bot.errors import ConfigError
 from bot.flow.completion import Completion
+from bot.flow.delivery import Deliveries
 from bot.flow.dispatch import Dispatch
 from bot.flow.heartbeat import Channels, Heartbeat
 from bot.flow.intake import Intake
@@ -74,6 +75,10 @@ class CoreSettings:
     poll_s: float = POLL_S
     sweep_s: float = SWEEP_S
     settling_s: float = SETTLING_S
+    notify_asker: bool = True
+    """Whether an answer mentions the one whom it answers."""
+    fallbacks: Mapping[tuple[ChannelName, AccountName], Peer] = field(default_factory=dict)
+    """Where a word is left of what an account could not tell."""
 
 
 class Core:
@@ -94,7 +99,10 @@ class Core:
         self.signals = Signals() if signals is None else signals
         self.reports = Completion(store, self.signals)
         self.inbox = Intake(store, settings.policy, self.signals, settings.scope)
-        self.heartbeat = Heartbeat(store, channels, clock, self.signals)
+        self.heartbeat = Heartbeat(
+            store, channels, clock, self.signals, notify_asker=settings.notify_asker, fallbacks=settings.fallbacks
+        )
+        self.deliveries = Deliveries(store, channels, clock, self.signals)
         self.sweep = Sweep(
             store, self.signals, settings.lost_after_s, settings.retention_s, listening_since=clock.now()
         )
@@ -122,6 +130,7 @@ class Core:
             "dispatch": (dispatch.step, signals.dispatch, settings.poll_s),
             "heartbeat": (self.heartbeat.step, signals.heartbeat, settings.poll_s),
             "cards": (self.heartbeat.bring_cards_up_to_date, signals.cards, settings.poll_s),
+            "deliveries": (self.deliveries.step, Wake(), settings.sweep_s),
             "early": (self.inbox.settle_early, signals.early, settings.poll_s),
             "sweep": (self.sweep.step, Wake(), settings.sweep_s),
             "schedule": (schedule.step, Wake(), settings.sweep_s),

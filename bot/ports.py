@@ -28,14 +28,21 @@ from bot.domain.event import (
 from bot.domain.execution import Execution, ExecutionId, ExecutionResult, ExecutionState, Step, Trigger
 from bot.domain.message import (
     Answer,
+    Attachment,
     ButtonPress,
     Capabilities,
+    Delivery,
+    DeliveryReport,
     InboundMessage,
     Nonce,
     NotPosted,
     Post,
     Reaction,
     Receipt,
+    Sender,
+    Standing,
+    Suggest,
+    Suggestion,
 )
 from bot.domain.node import Known, Node
 from bot.domain.session import (
@@ -89,13 +96,60 @@ class Channel(Protocol):
         """What became of a send whose answer was lost. Raises `ChannelUnavailable` if it cannot be asked now."""
         ...
 
+    async def delivery(self, peer: Peer, message_id: MessageId) -> Delivery:
+        """What the network says now of a message whose receipt was not confirmed. Raises a `ChannelError`."""
+        ...
+
+    async def check(self) -> Sequence[Check]:
+        """Ask the network whether this account is set up rightly: `homing doctor`. Posts nothing, listens to nothing.
+
+        Never raises: a network that cannot be reached is a fault that is found. May be called without `start`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at, for an operator."""
+
+    is_ok: bool
+    said: str
+    remedy: str = ""
+
 
 class Inbox(Protocol):
-    """The core's side of a channel: recorded when the call returns, at most one effect for a delivery."""
+    """The core's side of a channel: recorded when the call returns, at most one effect for a delivery.
+
+    All calls raise `StoreError` where nothing could be recorded or read: then nothing may be acknowledged.
+    """
 
     async def message(self, message: InboundMessage) -> Answer: ...
     async def press(self, press: ButtonPress) -> Answer: ...
     async def reaction(self, reaction: Reaction) -> Answer: ...
+
+    async def delivered(self, report: DeliveryReport) -> None:
+        """The network's later word on a message that was sent with an unconfirmed receipt."""
+        ...
+
+    async def read_from(self, channel: ChannelName, account: AccountName) -> Sequence[Standing]:
+        """The newest recorded message of each conversation of the catch-up horizon: where to read on after a gap."""
+        ...
+
+    async def open_cards(self, channel: ChannelName, account: AccountName) -> Sequence[Standing]:
+        """Cards that wait for a decision: their reactions are read again after a gap."""
+        ...
+
+    async def suggest(self, peer: Peer, sender: Sender, what: Suggest, typed: str) -> Sequence[Suggestion]:
+        """At most 25 completions, for whom the gate admits there; empty for everybody else."""
+        ...
+
+    async def awaiting(self, channel: ChannelName, sender: Sender) -> Sequence[Post]:
+        """The open cards that this person may decide, oldest first, at most 20, without any output."""
+        ...
+
+    async def output(self, execution_id: str) -> Attachment | None:
+        """All output that was kept, for a link that this channel signed before; None where it is gone."""
+        ...
 
 
 class Wakes(Protocol):
@@ -400,12 +454,40 @@ class Events(Protocol):
 
     def listing(self, *, states: Collection[EventState], limit: int = 100) -> Sequence[Event]: ...
     def of_execution(self, execution_id: ExecutionId) -> Sequence[Event]: ...
+
+    def of_message(self, channel: ChannelName, account: AccountName, message_id: MessageId) -> tuple[Event, int] | None:
+        """The event and the part whose receipt this is."""
+        ...
+
+    def unconfirmed(self, event_id: EventId) -> Sequence[tuple[int, MessageId]]:
+        """Parts that the network took and has not confirmed."""
+        ...
+
+    def confirm_part(self, event_id: EventId, part: int) -> None: ...
+
+    def drop_receipts(self, event_id: EventId, *, from_part: int) -> None:
+        """These parts were not delivered after all: they are sent again when the event is due again."""
+        ...
+
+    def held_in(self, peer: Peer, *, limit: int = 100) -> Sequence[Event]:
+        """Held events of this conversation and all its threads."""
+        ...
+
     def prune(self, *, told_before: float, limit: int = 500) -> int: ...
 
 
 class Inputs(Protocol):
     def add(self, new: NewInput) -> InputId | None:
         """None if this delivery was taken before. Remembers the session and its newest return address."""
+        ...
+
+    def read_from(
+        self, channel: ChannelName, account: AccountName, *, since: float, overlap_s: float
+    ) -> Sequence[Standing]:
+        """A message of each conversation that is `overlap_s` older than its newest recorded one, else its oldest.
+
+        Deliveries are recorded side by side, so one that is older than the newest may have been missed.
+        """
         ...
 
     def newest_address(self, session: SessionKey) -> ReturnAddress | None:
@@ -464,6 +546,10 @@ class Cards(Protocol):
 
     def postpone(self, card: Card, *, not_before: float, give_up: bool) -> None: ...
     def at(self, peer: Peer, message_id: MessageId) -> Card | None: ...
+
+    def open_at(self, channel: ChannelName, account: AccountName, *, limit: int = 500) -> Sequence[Standing]:
+        """The newest cards of this account that wait for a decision."""
+        ...
 
 
 class Nodes(Protocol):

@@ -16,7 +16,8 @@ from bot.domain.node import Pairing
 from bot.domain.parts import cut_middle, duration
 from bot.domain.policy import Ask as AskVerdict
 from bot.domain.policy import Policy
-from bot.domain.render import LISTED_CHARS, title
+from bot.domain.render import LISTED_CHARS
+from bot.domain.results import title
 from bot.domain.session import PeerKind, PersonId
 from bot.domain.words import USAGE, Again, Plain, Run, ShowWhole, Unclear, parse_words
 from bot.errors import Malformed

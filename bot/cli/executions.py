@@ -11,7 +11,7 @@ from bot.cli.opened import with_store
 from bot.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, Limit
 from bot.domain.execution import Execution, ExecutionId, ExecutionState
 from bot.domain.parts import duration
-from bot.domain.render import ending_words, title
+from bot.domain.results import ending_words, title
 from bot.domain.session import format_key
 from bot.domain.words import parse_id
 from bot.errors import HomingError, Malformed

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NewType
 
 from bot.domain.command import CommandHash
-from bot.domain.session import DeliveryId, MessageId, Peer
+from bot.domain.session import AccountName, ChannelName, DeliveryId, MessageId, Peer
 
 Nonce = NewType("Nonce", str)
 """Ours, stable over every repeat of one part of one event. At most 25 characters (Discord's limit)."""
@@ -32,10 +32,15 @@ class InboundMessage:
     peer: Peer
     sender: Sender
     delivery: DeliveryId
-    message_id: MessageId
+    message_id: MessageId | None
+    """None where the network has no message to answer, as for a slash command."""
     text: str
     sent_at: float
     """Seconds since the epoch, by the network's clock."""
+    space: str | None = None
+    """The network's id of the guild or workspace that the conversation belongs to; None where there is none."""
+    is_addressed: bool = True
+    """Whether it is said to us: in a direct conversation, by a mention, as an answer to us, as a command of ours."""
 
 
 class Action(StrEnum):
@@ -75,11 +80,13 @@ class ButtonPress:
     peer: Peer
     sender: Sender
     delivery: DeliveryId
-    message_id: MessageId
-    """The message that carries the button."""
+    message_id: MessageId | None
+    """The message that carries the button; None for a private view that is no message, such as Slack's App Home."""
     button: Button
     reason: str = ""
     """What the person wrote into the field beside it; a denial's reason."""
+    space: str | None = None
+    """As of an `InboundMessage`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +107,32 @@ class Answer:
     """
 
     note: str | None = None
+    is_working: bool = False
+    """Taken as an input that a turn will answer: a sign of work (typing, 👀) may be shown meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """One completion of what somebody is typing into a command's field."""
+
+    value: str
+    shown: str
+
+
+class Suggest(StrEnum):
+    """What a command's field holds."""
+
+    NODE = "node"
+    PENDING = "pending"  # executions that this person may decide
+    EXECUTION = "execution"  # executions of this conversation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A message that stands in a conversation: where to read on from, or a card that is still open."""
+
+    peer: Peer
+    message_id: MessageId
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +182,14 @@ class PostKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A text file beside a message: all that was kept of a long output. Data, as everything that is shown."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
     """One message as a channel is to show it. Fits the channel's declared capabilities."""
 
@@ -160,6 +201,8 @@ class Post:
     """The network's id of the one person to mention."""
     status: str | None = None
     """For cards: the execution's state, so that a channel can show it in its own way beside the words."""
+    attachment: Attachment | None = None
+    """Only where the channel's capabilities declare files."""
 
 
 MIN_TEXT_CHARS = 400
@@ -180,6 +223,8 @@ class Capabilities:
     has_buttons: bool = True
     edit_interval_s: float = 1.0
     """At most one edit of a message in this time."""
+    file_bytes: int = 0
+    """The most bytes (UTF-8) of an attachment; 0: the channel takes no files."""
 
     def __post_init__(self) -> None:
         if self.text_chars < MIN_TEXT_CHARS or self.code_chars < MIN_CODE_CHARS:
@@ -200,3 +245,24 @@ class NotPosted(StrEnum):
 
     SURELY = "surely"
     UNKNOWN = "unknown"
+
+
+class Delivery(StrEnum):
+    """What a network that confirms later says of a message that it took."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    HELD = "held"  # cannot be delivered now, may be later (the 24-hour window is closed)
+    FAILED = "failed"  # never will be
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryReport:
+    """The network's later word on one message of ours. May come twice, late, and in any order."""
+
+    channel: ChannelName
+    account: AccountName
+    message_id: MessageId
+    delivery: Delivery
+    reason: str = ""
+    """For operators: the network's error code and its meaning, in our words."""

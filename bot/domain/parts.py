@@ -101,6 +101,7 @@ def split(post: Post, capabilities: Capabilities) -> tuple[Post, ...]:
             blocks=tuple(blocks),
             mention=post.mention if at == 0 else None,
             buttons=post.buttons if at == last else (),
+            attachment=post.attachment if at == last else None,
         )
         for at, blocks in enumerate(parts)
     )

@@ -108,6 +108,8 @@ class Rule:
     deciders: tuple[str, ...] | None = None
     """None means the owners; an empty tuple means nobody."""
     expires_after_s: float = DEFAULT_EXPIRY_S
+    copy_to: tuple[Peer, ...] = ()
+    """Where a copy of the card is posted as well, with the same buttons and never any output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,7 @@ class Ask:
     rule: str
     deciders: tuple[PersonId, ...]
     expires_after_s: float
+    copy_to: tuple[Peer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +169,9 @@ class Policy:
                         rule=rule.name,
                         reason=f"the rule “{rule.name}” asks, and its list of deciders is empty: nobody may approve",
                     )
-                return Ask(rule=rule.name, deciders=deciders, expires_after_s=rule.expires_after_s)
+                return Ask(
+                    rule=rule.name, deciders=deciders, expires_after_s=rule.expires_after_s, copy_to=rule.copy_to
+                )
 
 
 _YES = frozenset(

@@ -6,20 +6,15 @@ in blocks are data, which the channel escapes.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from bot.domain.command import CommandHash
 from bot.domain.event import Payload, Say, ShowCard, TellOutcome
 from bot.domain.execution import (
     FINAL,
     HANDED_OVER,
     WAITING,
-    Chunk,
-    Ending,
     Execution,
-    ExecutionResult,
     ExecutionState,
-    Stream,
 )
 from bot.domain.message import (
     Action,
@@ -35,52 +30,17 @@ from bot.domain.message import (
     Prose,
     Span,
 )
-from bot.domain.parts import cut_middle, duration, fit, size, split, visible
+from bot.domain.parts import duration, fit, size, split, visible
+from bot.domain.results import buttons_of, outcome, shown_command, title, whole_output
+from bot.domain.session import Peer
 
 S = ExecutionState
 
 LISTED_CHARS = 80
 """Of a command in a list; a longer one is cut there, so nobody can decide by the list alone."""
-_INLINE_RUNS = 6
-"""Up to so many turns between stdout and stderr stand in blocks of their own; more would tear the output apart."""
-
-_TITLES: dict[ExecutionState, str] = {
-    S.PREPARING: "⏳ Being prepared",
-    S.AWAITING_APPROVAL: "⚠️ Approval needed",
-    S.APPROVED: "✅ Approved, waiting for the node",
-    S.DISPATCHED: "⏳ Handed to the node",
-    S.RUNNING: "⏳ Running",
-    S.LOST: "❓ Not known whether it ran",
-    S.DENIED: "❌ Denied, nothing ran",
-    S.EXPIRED: "⏱ Expired, nothing ran",
-    S.CANCELLED: "⏹ Cancelled, nothing ran",
-    S.REFUSED: "🚫 Refused, nothing ran",
-}
-
 
 _REPEAT = Prose(spans=("♻️ This may be a repeat: whether the first copy arrived is not known.",))
 _REPEAT_CHARS = size(Post(kind=PostKind.NOTICE, blocks=(_REPEAT,)))
-
-
-def title(execution: Execution) -> str:
-    """The state in a sign and a word; a result says how it ended."""
-    if execution.state is S.FINISHED and execution.result is not None:
-        return ending_words(execution.result)
-    return _TITLES.get(execution.state, execution.state.value)
-
-
-def ending_words(result: ExecutionResult) -> str:
-    """How it ended, with exit status or signal: `❌ Failed, exit 3`. Never a bare success by default."""
-    how = f"exit {result.exit_code}" if result.exit_code is not None else f"by {result.signal}"
-    match result.ending:
-        case Ending.EXITED:
-            return f"✅ Finished, {how}" if result.succeeded else f"❌ Failed, {how}"
-        case Ending.SIGNALLED:
-            return f"❌ Killed {how}"
-        case Ending.TIMED_OUT:
-            return f"⏱ Ended at its time limit, {how}"
-        case _:
-            return f"⏹ Stopped, {how}"
 
 
 def render(
@@ -88,11 +48,14 @@ def render(
     execution: Execution | None,
     capabilities: Capabilities,
     *,
+    here: Peer | None = None,
     mention: str | None = None,
     maybe_repeat: bool = False,
     part: int = 0,
 ) -> tuple[Post, ...]:
     """The messages of one event, in order; each fits the channel. `execution` is the row as it stands.
+
+    `here` is where it is told: a card elsewhere than where it was asked is a copy.
 
     Where an earlier send of `part` may have arrived, that part says so. Room for the mark is kept in every part, so
     that the same event is cut at the same places whether it is repeated or not.
@@ -105,13 +68,11 @@ def render(
                 blocks.append(Code(text=visible(payload.code), label="Details"))
             post = Post(kind=PostKind.REPLY, blocks=tuple(blocks))
         case ShowCard():
-            post = _gone(payload.execution_id) if execution is None else card(execution, capabilities)
+            post = _gone(payload.execution_id) if execution is None else card(execution, capabilities, here=here)
         case TellOutcome():
-            post = (
-                _gone(payload.execution_id) if execution is None else _outcome(execution, payload.state, capabilities)
-            )
+            post = _gone(payload.execution_id) if execution is None else outcome(execution, payload.state, capabilities)
         case _:
-            post = _gone(payload.execution_id) if execution is None else _whole_output(execution)
+            post = _gone(payload.execution_id) if execution is None else whole_output(execution, capabilities)
     parts = split(replace(post, mention=mention), capabilities)
     if not maybe_repeat:
         return parts
@@ -120,18 +81,21 @@ def render(
     )
 
 
-def card(execution: Execution, capabilities: Capabilities) -> Post:
+def card(execution: Execution, capabilities: Capabilities, *, here: Peer | None = None) -> Post:
     """The one message of an execution that is edited through its life. Once settled it has no buttons that decide.
+
+    A copy, `here` and not where it was asked, shows the command and the outcome in a word, never any output.
 
     It fits one message in every state but one: what people decide about is never cut, see `fits_one_message`.
     """
+    is_own = here is None or here == execution.origin.peer
     if execution.state in FINAL and execution.command is None:
         return fit(_short_card(execution), capabilities)
     blocks: list[Block] = [
         Heading(spans=(f"{title(execution)} · {execution.id}",)),
         Prose(spans=_status(execution)),
         Code(text=shown_command(execution), label="Command"),
-        Facts(rows=_facts(execution)),
+        Facts(rows=_facts(execution) if is_own else (*_facts(execution), _asked_in(execution))),
     ]
     if execution.state is S.AWAITING_APPROVAL:
         blocks.append(Prose(spans=(f"Or type: approve {execution.id}, or: deny {execution.id} <reason>",)))
@@ -145,7 +109,7 @@ def card(execution: Execution, capabilities: Capabilities) -> Post:
     if execution.state is S.AWAITING_APPROVAL:
         return post
     post = fit(post, capabilities)
-    if execution.live_tail and execution.state in HANDED_OVER:
+    if is_own and execution.live_tail and execution.state in HANDED_OVER:
         return _with_tail(post, visible(execution.live_tail), capabilities)
     return post
 
@@ -158,14 +122,28 @@ def _with_tail(post: Post, tail: str, capabilities: Capabilities) -> Post:
     return post if room <= 0 else replace(post, blocks=(*post.blocks, Code(text=tail[-room:], label=label)))
 
 
-def shown_command(execution: Execution) -> str:
-    """All of what will run, to the letter, with what hides made visible."""
-    return visible(execution.request.text)
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What follows a card that cannot be edited."""
+
+    mark: str
+    """The same for all that the line says once."""
+    text: str
 
 
-def fits_one_message(execution: Execution, capabilities: Capabilities) -> bool:
+def card_line(execution: Execution, *, here: Peer) -> Line | None:
+    """Where it was asked: that it was approved; its end is told there anyway. At a copy: how it was settled, too."""
+    if execution.state in {S.APPROVED, S.DISPATCHED, S.RUNNING} and execution.decided_by is not None:
+        return Line("approved", f"✅ {execution.id} was approved by {visible(execution.decided_by)}.")
+    is_settled = execution.state in FINAL or execution.state is S.LOST
+    if is_settled and here != execution.origin.peer:
+        return Line(execution.state.value, f"{execution.id}: {title(execution)}.")
+    return None
+
+
+def fits_one_message(execution: Execution, capabilities: Capabilities, *, here: Peer | None = None) -> bool:
     """Whether the card shows the whole command in one message: else nobody can be asked there."""
-    post = card(execution, capabilities)
+    post = card(execution, capabilities, here=here)
     return size(replace(post, blocks=(_REPEAT, *post.blocks))) <= capabilities.text_chars
 
 
@@ -202,6 +180,11 @@ def _status(execution: Execution) -> tuple[Span, ...]:
             return (f"Ended{took}. The result is a message of its own.",)
         case _:
             return (visible(execution.reason or "No reason was given."),)
+
+
+def _asked_in(execution: Execution) -> tuple[str, tuple[Span, ...]]:
+    peer = execution.origin.peer
+    return ("Asked in", (f"{peer.channel} {peer.kind.value} {visible(peer.id)}",))
 
 
 def _decided(execution: Execution) -> tuple[Span, ...]:
@@ -245,93 +228,4 @@ def _buttons(execution: Execution) -> tuple[Button, ...]:
         actions = (Action.APPROVE, Action.STOP, Action.DENY)
     elif execution.state in {S.APPROVED, S.DISPATCHED, S.RUNNING} and execution.stop_wanted_by is None:
         actions = (Action.STOP,)
-    return _of(execution, execution.command_hash, *actions)
-
-
-def _of(execution: Execution, shown: CommandHash, *actions: Action) -> tuple[Button, ...]:
-    return tuple(Button(action=action, execution_id=execution.id, shown=shown) for action in actions)
-
-
-def _outcome(execution: Execution, state: ExecutionState, capabilities: Capabilities) -> Post:
-    if state is S.FINISHED and execution.result is not None:
-        return _result(execution, execution.result, capabilities)
-    heading = f"{_TITLES.get(state, state.value)} · {execution.id}"
-    rows: list[tuple[str, tuple[Span, ...]]] = [("Node", (visible(execution.node_name),))]
-    if execution.decided_by is not None:
-        rows.append(("Decided by", (visible(execution.decided_by),)))
-    # `reason` is of the state that the execution is in now; a loss that was resolved meanwhile has lost its own.
-    if execution.reason and execution.state is state:
-        rows.append(("Reason", (visible(execution.reason),)))
-    blocks: list[Block] = [
-        Heading(spans=(heading,)),
-        Code(text=cut_middle(shown_command(execution), capabilities.code_chars // 4, ""), label="Command"),
-        Facts(rows=tuple(rows)),
-    ]
-    if state is S.LOST:
-        blocks.append(Prose(spans=("Look on the node before you run it again: it may have run.",)))
-    buttons = () if execution.command_hash is None else _of(execution, execution.command_hash, Action.AGAIN)
-    return Post(
-        kind=PostKind.NOTICE, blocks=tuple(blocks), buttons=buttons, execution_id=execution.id, status=state.value
-    )
-
-
-def _result(execution: Execution, result: ExecutionResult, capabilities: Capabilities) -> Post:
-    text = visible(result.output.text())
-    room = min(capabilities.code_chars, capabilities.text_chars // 2)
-    is_cut = len(text) > room
-    blocks: list[Block] = [
-        Heading(spans=(f"{ending_words(result)} · {execution.id}",)),
-        Code(text=cut_middle(shown_command(execution), room // 4, ""), label="Command"),
-        Facts(
-            rows=(
-                ("Node", (visible(execution.node_name),)),
-                ("Took", (duration(result.duration_s),)),
-                *(() if execution.started_at is None else (("Started", (Instant(execution.started_at),)),)),
-            )
-        ),
-        *_output_blocks(execution, result, room),
-    ]
-    actions = (Action.AGAIN, Action.OUTPUT) if is_cut else (Action.AGAIN,)
-    shown = execution.command_hash
-    return Post(
-        kind=PostKind.RESULT,
-        blocks=tuple(blocks),
-        buttons=() if shown is None else _of(execution, shown, *actions),
-        execution_id=execution.id,
-        status="succeeded" if result.succeeded else "failed",
-    )
-
-
-def _output_blocks(execution: Execution, result: ExecutionResult, room: int) -> tuple[Block, ...]:
-    text = visible(result.output.text())
-    if not text:
-        return (Prose(spans=("It wrote no output.",)),)
-    runs = _runs((*result.output.head, *result.output.tail))
-    if len(text) <= room and not result.output.omitted_bytes and len(runs) <= _INLINE_RUNS:
-        return tuple(Code(text=visible(run.text), label=_LABELS[run.stream]) for run in runs)
-    hint = f"; the whole is behind: output {execution.id}"
-    return (Code(text=cut_middle(text, room, hint), label="Output"),)
-
-
-_LABELS = {Stream.OUT: "Output", Stream.ERR: "Errors (stderr)"}
-
-
-def _runs(chunks: tuple[Chunk, ...]) -> list[Chunk]:
-    """Neighbouring chunks of one stream as one."""
-    runs: list[Chunk] = []
-    for chunk in (chunk for chunk in chunks if chunk.text):
-        if runs and runs[-1].stream is chunk.stream:
-            runs[-1] = replace(runs[-1], text=runs[-1].text + chunk.text)
-        else:
-            runs.append(chunk)
-    return runs
-
-
-def _whole_output(execution: Execution) -> Post:
-    if execution.result is None:
-        text = f"{execution.id} has no output yet."
-        return Post(kind=PostKind.REPLY, blocks=(Prose(spans=(text,)),), execution_id=execution.id)
-    output = execution.result.output.text()
-    body: Block = Code(text=visible(output), label="Output") if output else Prose(spans=("It wrote no output.",))
-    heading = Heading(spans=(f"Output of {execution.id}",))
-    return Post(kind=PostKind.REPLY, blocks=(heading, body), execution_id=execution.id)
+    return buttons_of(execution, execution.command_hash, *actions)

@@ -11,7 +11,8 @@ from bot.domain.command import CommandHash
 from bot.domain.execution import FINAL, WAITING, Execution, ExecutionId, ExecutionState, Trigger
 from bot.domain.message import Action
 from bot.domain.policy import Ask, Policy
-from bot.domain.render import LISTED_CHARS, title
+from bot.domain.render import LISTED_CHARS
+from bot.domain.results import title
 from bot.domain.session import Peer, PersonId
 from bot.flow.outcome import leave
 from bot.ports import Tx

@@ -7,8 +7,6 @@ store is told, whatever wake was lost, whoever is idle, whatever hour it is.
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import logging
 import random
 import secrets
@@ -16,13 +14,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from bot.domain.event import Card, ClaimToken, Event, EventState, EventTrigger, ShowCard, ShowOutput, TellOutcome
-from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState, Trigger
-from bot.domain.message import Nonce, NotPosted, Post, Receipt
+from bot.domain.event import (
+    Card,
+    ClaimToken,
+    Event,
+    EventState,
+    EventTrigger,
+    ShowCard,
+)
+from bot.domain.execution import FINAL
+from bot.domain.message import NotPosted, Post, Receipt
 from bot.domain.render import card as render_card
 from bot.domain.render import render
 from bot.domain.retry import MAX_AGE_S, MAX_ATTEMPTS, delay_s, is_exhausted
-from bot.domain.session import AccountName, ChannelName
+from bot.domain.session import AccountName, ChannelName, Peer
 from bot.errors import (
     ChannelError,
     ChannelHeld,
@@ -30,8 +35,8 @@ from bot.errors import (
     ChannelThrottled,
     ChannelUnavailable,
 )
-from bot.flow.outcome import leave
 from bot.flow.signals import Signals
+from bot.flow.telling import LEASE_S, Claimed, all_sent, begun, bury, found_sent, keep_receipt, nonce_for, say_instead
 from bot.loop import Tasks
 from bot.ports import Channel, Clock, Store, Tx
 
@@ -39,8 +44,6 @@ log = logging.getLogger(__name__)
 
 SEND_TIMEOUT_S = 20.0
 """Of one send. Networks answer in well under a second; after 20 s the answer is not coming."""
-_LEASE_S = 60.0
-"""Thrice a send's time-out: no send starts with less lease left than it may take."""
 _MAX_SENDS = 64
 """Addresses that are told at the same time."""
 
@@ -53,6 +56,10 @@ class Heartbeat:
     channels: Channels
     clock: Clock
     signals: Signals
+    notify_asker: bool = True
+    """Whether an answer mentions the one whom it answers."""
+    fallbacks: Mapping[tuple[ChannelName, AccountName], Peer] = field(default_factory=dict)
+    """Where a word is left of what an account could not tell; never the output."""
     tasks: Tasks = field(default_factory=lambda: Tasks("heartbeat", limit=_MAX_SENDS))
     editing: set[int] = field(default_factory=set)
 
@@ -62,22 +69,22 @@ class Heartbeat:
             return False
         token, free = ClaimToken(secrets.token_hex(8)), self.tasks.free
 
-        def claim(tx: Tx) -> list[_Claimed]:
+        def claim(tx: Tx) -> list[Claimed]:
             events = tx.events.claim(
                 token=token,
-                lease_s=_LEASE_S,
+                lease_s=LEASE_S,
                 limit=free,
                 channels=self.channels.keys(),
                 states={EventState.DUE, EventState.RECONCILING},
             )
-            return [found for event in events if (found := _begun(tx, event, token)) is not None]
+            return [found for event in events if (found := begun(tx, event, token)) is not None]
 
         for found in await self.store.write(claim):
             work = self._reconcile if found.event.state is EventState.RECONCILING else self._tell
             self.tasks.start(work(found, token), then=self.signals.heartbeat.wake)
         return False
 
-    async def _tell(self, found: _Claimed, token: ClaimToken) -> None:
+    async def _tell(self, found: Claimed, token: ClaimToken) -> None:
         """Send the parts that have no receipt yet, in order. Each nonce is committed before its bytes leave."""
         event: Event | None = found.event
         channel = self.channels[found.event.address.peer.channel, found.event.address.peer.account]
@@ -85,19 +92,22 @@ class Heartbeat:
             found.event.payload,
             found.execution,
             channel.capabilities,
-            mention=found.event.mention,
+            here=found.event.address.peer,
+            mention=found.event.mention if self.notify_asker else None,
             maybe_repeat=found.event.maybe_repeat,
             part=found.event.part,
         )
         if found.event.part >= len(posts):
             # Its last receipt was committed by a sender that died before it could say so.
-            await self.store.write(partial(_told, event=found.event, token=token))
+            await self.store.write(partial(all_sent, event=found.event, token=token))
         while event is not None and event.part < len(posts):
             receipt = await self._send(channel, event, token, posts[event.part])
             if receipt is None:
                 return
             is_last = event.part + 1 == len(posts)
-            keep = partial(_keep, found=replace(found, event=event), token=token, receipt=receipt, is_last=is_last)
+            keep = partial(
+                keep_receipt, found=replace(found, event=event), token=token, receipt=receipt, is_last=is_last
+            )
             event = await self.store.write(keep)
         self._look_again(found.event)
 
@@ -137,9 +147,12 @@ class Heartbeat:
             execution = await self.store.read(lambda tx: tx.executions.get(card.execution_id))
             if execution is None:
                 return
+            if not channel.capabilities.can_edit:
+                await self.store.write(partial(say_instead, card=card, execution=execution))
+                return
             try:
                 async with asyncio.timeout(SEND_TIMEOUT_S):
-                    post = render_card(execution, channel.capabilities)
+                    post = render_card(execution, channel.capabilities, here=card.address.peer)
                     await channel.edit(card.address.peer, card.message_id, post)
             except (ChannelError, TimeoutError) as fault:
                 await self._postpone_edit(card, fault)
@@ -161,7 +174,7 @@ class Heartbeat:
         log.warning("card.edit_failed", extra={"card": card.id, "reason": type(fault).__name__, "given_up": give_up})
         await self.store.write(lambda tx: tx.cards.postpone(card, not_before=tx.now + wait_s, give_up=give_up))
 
-    async def _reconcile(self, claimed: _Claimed, token: ClaimToken) -> None:
+    async def _reconcile(self, claimed: Claimed, token: ClaimToken) -> None:
         """Ask the network what became of a send whose answer was lost, before it is repeated."""
         event = claimed.event
         channel = self.channels[event.address.peer.channel, event.address.peer.account]
@@ -175,7 +188,7 @@ class Heartbeat:
                 await self._bury(event, token, fault)
             return
         if isinstance(found, Receipt):
-            await self.store.write(lambda tx: _found(tx, event, token, found))
+            await self.store.write(lambda tx: found_sent(tx, event, token, found))
         else:
             unknown = found is NotPosted.UNKNOWN
             await self._retry(event, token, None, maybe_repeat=unknown or event.maybe_repeat)
@@ -214,94 +227,11 @@ class Heartbeat:
 
     async def _bury(self, event: Event, token: ClaimToken, fault: Exception | None) -> None:
         log.error("event.dead", extra={"event_id": event.id, "reason": type(fault).__name__})
-        await self.store.write(partial(_buried, event=event, token=token, fault=fault))
+        fallback = self.fallbacks.get((event.address.peer.channel, event.address.peer.account))
+        await self.store.write(partial(bury, event=event, token=token, trouble=_trouble(fault), fallback=fallback))
 
     async def _move(self, event: Event, trigger: EventTrigger, token: ClaimToken, fault: Exception | None) -> None:
         await self.store.write(lambda tx: tx.events.move(event, trigger, token=token, trouble=_trouble(fault)))
-
-
-def nonce_for(event: Event, part: int) -> Nonce:
-    """The same for every repeat of one part of one event: 24 characters, 120 bits of its identity."""
-    digest = hashlib.sha256(f"{event.identity}#{part}".encode("utf-8", "surrogatepass")).digest()
-    return Nonce(base64.b32encode(digest[:15]).decode().lower())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Claimed:
-    """An event that this process may tell now, with the row that it speaks of, both of one snapshot."""
-
-    event: Event
-    execution: Execution | None
-
-
-def _begun(tx: Tx, event: Event, token: ClaimToken) -> _Claimed | None:
-    """Claim and nonce in one commit. Parts have receipts in order, so their number is the next part's."""
-    if event.state is EventState.RECONCILING:
-        return _Claimed(event=event, execution=None)
-    execution_id = subject_of(event)
-    execution = None if execution_id is None else tx.executions.get(execution_id)
-    sending = _begin(tx, event, token, part=len(tx.events.receipts(event.id)))
-    return None if sending is None else _Claimed(event=sending, execution=execution)
-
-
-def subject_of(event: Event) -> ExecutionId | None:
-    """The execution that an event speaks of; None for words."""
-    match event.payload:
-        case ShowCard() | TellOutcome() | ShowOutput():
-            return event.payload.execution_id
-        case _:
-            return None
-
-
-def _begin(tx: Tx, event: Event, token: ClaimToken, *, part: int) -> Event | None:
-    return tx.events.begin_send(event, token=token, nonce=nonce_for(event, part), part=part, lease_s=_LEASE_S)
-
-
-def _keep(tx: Tx, *, found: _Claimed, token: ClaimToken, receipt: Receipt, is_last: bool) -> Event | None:
-    """A part's receipt, and the next part's nonce; with the last one the event is told, or waits for confirmation."""
-    event, execution = found.event, found.execution
-    if not tx.events.receipt(event, token=token, part=event.part, nonce=nonce_for(event, event.part), receipt=receipt):
-        log.warning("event.claim_lost", extra={"event_id": event.id})
-        return None
-    if not is_last:
-        return _begin(tx, event, token, part=event.part + 1)
-    if isinstance(event.payload, ShowCard):
-        revision = 0 if execution is None else execution.revision
-        execution_id = event.payload.execution_id
-        tx.cards.add(execution_id, event.address_id, event.address, receipt.message_id, shown_revision=revision)
-    if receipt.confirmed:
-        _told(tx, event=event, token=token)
-    else:
-        tx.events.move(event, EventTrigger.ACCEPT, token=token)
-    return None
-
-
-def _buried(tx: Tx, *, event: Event, token: ClaimToken, fault: Exception | None) -> None:
-    """A card that nobody will ever see asks nobody: its execution ends, and that is told."""
-    is_dead = tx.events.move(event, EventTrigger.BURY, token=token, trouble=_trouble(fault))
-    if is_dead and isinstance(event.payload, ShowCard):
-        execution = tx.executions.lock(event.payload.execution_id)
-        if execution is not None and execution.state is ExecutionState.AWAITING_APPROVAL:
-            reason = "its card could not be posted here, so nobody could be asked"
-            leave(tx, execution, Trigger.CANCEL, by="gateway", reason=reason)
-
-
-def _told(tx: Tx, *, event: Event, token: ClaimToken) -> None:
-    if tx.events.move(event, EventTrigger.TELL, token=token):
-        log.info("event.told", extra={"event_id": event.id, "attempt": event.attempt})
-        execution_id = subject_of(event)
-        if execution_id is not None:
-            tx.executions.step(execution_id, "told", by=None, detail=event.identity)
-
-
-def _found(tx: Tx, event: Event, token: ClaimToken, receipt: Receipt) -> None:
-    """The send that was in doubt did arrive. What is left of the event is settled by its next claim."""
-    nonce = event.nonce or nonce_for(event, event.part)
-    tx.events.receipt(event, token=token, part=event.part, nonce=nonce, receipt=receipt)
-    if isinstance(event.payload, ShowCard):
-        # Which revision it shows is not known any more: 0 makes it be brought up to date.
-        tx.cards.add(event.payload.execution_id, event.address_id, event.address, receipt.message_id, shown_revision=0)
-    tx.events.move(event, EventTrigger.RETRY, token=token, not_before=tx.now)
 
 
 def _trouble(fault: Exception | None) -> str | None:

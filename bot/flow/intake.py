@@ -7,13 +7,30 @@ behind the session's turn, because that turn may be waiting for them.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from bot.domain.event import InputKind, InputState, NewEvent, NewInput, Payload, Say
 from bot.domain.execution import ExecutionId
-from bot.domain.message import Action, Answer, ButtonPress, InboundMessage, Reaction, Sender
+from bot.domain.message import (
+    Action,
+    Answer,
+    Attachment,
+    ButtonPress,
+    DeliveryReport,
+    InboundMessage,
+    Post,
+    Reaction,
+    Sender,
+    Standing,
+    Suggest,
+    Suggestion,
+)
 from bot.domain.policy import Policy, decision_of
 from bot.domain.session import (
+    AccountName,
+    ChannelName,
     DeliveryId,
     DirectScope,
     Peer,
@@ -21,8 +38,10 @@ from bot.domain.session import (
     SessionKey,
     key_for,
 )
-from bot.domain.words import Approve, Deny, Pause, Resume, Urgent, parse_words
+from bot.domain.words import Approve, Deny, Pause, Resume, Unclear, Urgent, parse_words
 from bot.flow.decision import Decider, decide, switch
+from bot.flow.delivery import reopen, settle
+from bot.flow.lookup import awaiting, output, suggestions
 from bot.flow.signals import Signals
 from bot.ports import Store, Tx
 
@@ -30,6 +49,8 @@ log = logging.getLogger(__name__)
 
 SEEN_LATE_S = 3_600.0
 """An older message is not acted on: whoever wrote it an hour ago no longer expects it to start something now."""
+_OVERLAP_S = 120.0
+"""Deliveries are recorded side by side: one that is older than the newest may have failed. A repeat costs a look."""
 EARLY_S = 60.0
 """How long a press waits for the receipt of the message that it was made on."""
 _DECIDING = frozenset({Action.APPROVE, Action.DENY, Action.STOP})
@@ -58,6 +79,7 @@ class Intake:
             input_id = tx.inputs.add(replace(new, state=InputState.ANSWERED) if settled else new)
             if input_id is None:
                 return False
+            reopen(tx, message.peer)
             # With its moment: SQLite numbers rows anew once they are pruned, and an identity is spent for ever.
             mark = f"{input_id}:{tx.now}"
             if late:
@@ -74,10 +96,13 @@ class Intake:
                 )
             return True
 
-        if not await self.store.write(record):
+        is_new = await self.store.write(record)
+        if not is_new:
             log.info("message.repeated", extra={"channel": message.peer.channel, "delivery": message.delivery})
         self._look()
-        return Answer()
+        # Talk that no turn answers shows no sign of work.
+        is_asked = not isinstance(words, (*get_args(Urgent), Unclear))
+        return Answer(is_working=is_new and is_asked)
 
     async def press(self, press: ButtonPress) -> Answer:
         """A button. Decisions are made at once and answered privately; `again` and `output` become inputs."""
@@ -92,6 +117,31 @@ class Intake:
         note = await self.store.write(lambda tx: self._reaction(tx, reaction))
         self._look()
         return Answer(note=note)
+
+    async def delivered(self, report: DeliveryReport) -> None:
+        """The network's later word on a message of ours."""
+        await self.store.write(lambda tx: settle(tx, report))
+        self._look()
+
+    async def read_from(self, channel: ChannelName, account: AccountName) -> Sequence[Standing]:
+        """Where to read on after a gap: the durable cursor is what was recorded."""
+        return await self.store.read(
+            lambda tx: tx.inputs.read_from(channel, account, since=tx.now - SEEN_LATE_S, overlap_s=_OVERLAP_S)
+        )
+
+    async def open_cards(self, channel: ChannelName, account: AccountName) -> Sequence[Standing]:
+        return await self.store.read(lambda tx: tx.cards.open_at(channel, account))
+
+    async def suggest(self, peer: Peer, sender: Sender, what: Suggest, typed: str) -> Sequence[Suggestion]:
+        person, session = self._decider(peer, sender).person, self._session(peer, sender)
+        return await self.store.read(lambda tx: suggestions(tx, self.policy, person, session, what, typed))
+
+    async def awaiting(self, channel: ChannelName, sender: Sender) -> Sequence[Post]:
+        person = self.policy.directory.identify(channel, sender.native)
+        return await self.store.read(lambda tx: awaiting(tx, self.policy, person))
+
+    async def output(self, execution_id: str) -> Attachment | None:
+        return await self.store.read(lambda tx: output(tx, execution_id))
 
     async def settle_early(self) -> bool:
         """Try again what was pressed before its message had a receipt. One pass of the `early` loop."""
@@ -115,6 +165,10 @@ class Intake:
         execution_id = ExecutionId(button.execution_id)
         if button.action not in _DECIDING:
             return self._ask_for(tx, press, f"{button.action.value} {execution_id}")
+        if press.message_id is None:
+            # A view of this person alone, made from the execution's row: the hash says what it showed.
+            reason = press.reason.strip()[:500]
+            return decide(tx, self.policy, decider, button.action, execution_id, shown=button.shown, reason=reason)
         card = tx.cards.at(press.peer, press.message_id)
         if card is None:
             tx.inputs.keep_early(press, until=tx.now + EARLY_S)

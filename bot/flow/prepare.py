@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.domain.command import Command, Limits, command_hash
-from bot.domain.event import ShowCard
+from bot.domain.event import NewEvent, ShowCard
 from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
 from bot.domain.message import Capabilities
-from bot.domain.policy import Allow, Policy, Refuse
+from bot.domain.policy import Allow, Ask, Policy, Refuse
 from bot.domain.render import fits_one_message
-from bot.domain.session import Peer
+from bot.domain.session import Peer, ReturnAddress
 from bot.errors import NodeAbsent, NodeSilent
 from bot.flow.decision import APPROVED_FOR_S
 from bot.flow.outcome import leave, owe
@@ -107,6 +107,26 @@ class Preparation:
                 return
             tx.executions.move(asked, Trigger.ASK, by=verdict.rule, detail=", ".join(verdict.deciders))
         owe(tx, execution, ShowCard(execution_id=execution.id), identity=f"card:{execution.id}")
+        if isinstance(verdict, Ask):
+            self._owe_copies(tx, execution, shown, verdict.copy_to)
+
+    def _owe_copies(self, tx: Tx, execution: Execution, shown: Execution, places: Sequence[Peer]) -> None:
+        """The same card elsewhere, where people may decide it too; not where it could not be shown whole."""
+        for number, place in enumerate(places):
+            capabilities = self.capabilities_at(place)
+            if place == execution.origin.peer:
+                continue
+            if capabilities is None or not fits_one_message(shown, capabilities, here=place):
+                tx.executions.step(execution.id, "no_copy", by="gateway", detail=f"{place.channel} {place.id}")
+                continue
+            tx.events.add(
+                NewEvent(
+                    identity=f"card:{execution.id}:copy:{number}",
+                    session=execution.session,
+                    address=ReturnAddress(peer=place, message_id=None),
+                    payload=ShowCard(execution_id=execution.id),
+                )
+            )
 
 
 def _lie(found: Command, execution: Execution, limits: Limits) -> str | None:

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Row, and_, exists, or_, select, update
 
 from bot.domain.event import AddressId, Card
-from bot.domain.execution import ExecutionId
+from bot.domain.execution import ExecutionId, ExecutionState
+from bot.domain.message import Standing
 from bot.domain.session import AccountName, ChannelName, MessageId, Peer, ReturnAddress
 from bot.store.addresses import COLUMNS
 from bot.store.rows import conversation_digest, peer_of_row
@@ -79,6 +80,19 @@ class StoredCards(Connected):
             .where(cards.c.id == card.id, CARD_OPEN)
             .values(not_before=not_before, attempt=cards.c.attempt + 1, closed=int(give_up))
         )
+
+    def open_at(self, channel: ChannelName, account: AccountName, *, limit: int = 500) -> list[Standing]:
+        rows = self.connection.execute(
+            _CARDS.where(
+                CARD_OPEN,
+                executions.c.state == ExecutionState.AWAITING_APPROVAL.value,
+                addresses.c.channel == channel,
+                addresses.c.account == account,
+            )
+            .order_by(cards.c.id.desc())
+            .limit(limit)
+        ).all()
+        return [Standing(peer=peer_of_row(row), message_id=MessageId(row.message_id)) for row in rows]
 
     def at(self, peer: Peer, message_id: MessageId) -> Card | None:
         found = _CARDS.where(

@@ -36,9 +36,9 @@ from bot.domain.event import (
 )
 from bot.domain.execution import ExecutionId
 from bot.domain.message import Nonce, Receipt
-from bot.domain.session import AccountName, ChannelName, MessageId
+from bot.domain.session import AccountName, ChannelName, MessageId, Peer
 from bot.store.addresses import COLUMNS, draw_sequence
-from bot.store.rows import dumps, event_of
+from bot.store.rows import conversation_digest, dumps, event_of
 from bot.store.schema import BLOCKS, addresses, digest, events, receipts, spent_identities
 from bot.store.transaction import Connected, insert_or_ignore
 
@@ -270,6 +270,46 @@ class StoredEvents(Connected):
 
     def of_execution(self, execution_id: ExecutionId) -> Sequence[Event]:
         return self._all(_EVENTS.where(events.c.execution_id == execution_id).order_by(events.c.id))
+
+    def of_message(self, channel: ChannelName, account: AccountName, message_id: MessageId) -> tuple[Event, int] | None:
+        row = self.connection.execute(
+            _EVENTS.add_columns(receipts.c.part.label("received_part"))
+            .join(receipts, receipts.c.event_id == events.c.id)
+            .where(
+                receipts.c.message_digest == digest(message_id),
+                addresses.c.channel == channel,
+                addresses.c.account == account,
+            )
+            .order_by(events.c.id.desc())
+            .limit(1)
+        ).first()
+        return None if row is None else (event_of(row), int(row.received_part))
+
+    def unconfirmed(self, event_id: EventId) -> Sequence[tuple[int, MessageId]]:
+        rows = self.connection.execute(
+            select(receipts.c.part, receipts.c.message_id)
+            .where(receipts.c.event_id == event_id, receipts.c.confirmed == 0)
+            .order_by(receipts.c.part)
+        ).all()
+        return [(row.part, MessageId(row.message_id)) for row in rows]
+
+    def confirm_part(self, event_id: EventId, part: int) -> None:
+        self.connection.execute(
+            update(receipts).where(receipts.c.event_id == event_id, receipts.c.part == part).values(confirmed=1)
+        )
+
+    def drop_receipts(self, event_id: EventId, *, from_part: int) -> None:
+        self.connection.execute(delete(receipts).where(receipts.c.event_id == event_id, receipts.c.part >= from_part))
+
+    def held_in(self, peer: Peer, *, limit: int = 100) -> Sequence[Event]:
+        return self._all(
+            _EVENTS.where(
+                events.c.state == EventState.HELD.value,
+                addresses.c.conversation_digest == conversation_digest(peer),
+            )
+            .order_by(events.c.id)
+            .limit(limit)
+        )
 
     def prune(self, *, told_before: float, limit: int = 500) -> int:
         gone = self.connection.execute(

@@ -18,8 +18,8 @@ from bot.domain.event import (
     InputTrigger,
     NewInput,
 )
-from bot.domain.message import ButtonPress, Reaction
-from bot.domain.session import ReturnAddress, SessionKey
+from bot.domain.message import ButtonPress, Reaction, Standing
+from bot.domain.session import AccountName, ChannelName, MessageId, Peer, ReturnAddress, SessionKey
 from bot.store.rows import address_of, address_text, conversation_digest, early_of, early_text, input_of
 from bot.store.schema import addresses, digest, early, events, inputs, receipts, sessions
 from bot.store.transaction import Connected, insert_or_ignore, insert_or_update
@@ -28,6 +28,8 @@ _DUE, _CLAIMED, _ANSWERED = InputState.DUE.value, InputState.CLAIMED.value, Inpu
 _RELEASED = INPUT_TRANSITIONS[InputState.CLAIMED][InputTrigger.RELEASE].value
 _MAX_SESSIONS_LOOKED_AT = 8
 """A session that another replica took between our look and our lock is passed over; replicas are few."""
+_MAX_READ_FROM = 5_000
+"""Messages that are looked at for where to read on: more than an hour of a busy workspace addresses to us."""
 _MAX_EARLY = 1_000
 """Handed out at once. A person presses once a second at best, and they are kept for a minute."""
 
@@ -83,6 +85,33 @@ class StoredInputs(Connected):
             {"digest": digest(new.session), "session": new.session, "address": address},
         )
         return InputId(written)
+
+    def read_from(
+        self, channel: ChannelName, account: AccountName, *, since: float, overlap_s: float
+    ) -> list[Standing]:
+        rows = self.connection.execute(
+            select(inputs.c.address, inputs.c.created_at)
+            .where(
+                inputs.c.channel == channel,
+                inputs.c.account == account,
+                inputs.c.kind == InputKind.MESSAGE.value,
+                inputs.c.created_at >= since,
+            )
+            .order_by(inputs.c.id.desc())
+            .limit(_MAX_READ_FROM)
+        ).all()
+        newest_at: dict[Peer, float] = {}
+        found: dict[Peer, MessageId] = {}
+        for row in rows:
+            address = None if row.address is None else address_of(row.address)
+            if address is None or address.message_id is None:
+                continue
+            newest = newest_at.setdefault(address.peer, row.created_at)
+            if address.peer in found and row.created_at < newest - overlap_s:
+                newest_at[address.peer] = float("-inf")
+            if newest > float("-inf"):
+                found[address.peer] = address.message_id
+        return [Standing(peer=peer, message_id=message_id) for peer, message_id in found.items()]
 
     def newest_address(self, session: SessionKey) -> ReturnAddress | None:
         text = self.connection.execute(select(sessions.c.address).where(sessions.c.digest == digest(session))).scalar()

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from bot.domain.message import Capabilities, Nonce, NotPosted, Post, Receipt
+from bot.domain.message import Capabilities, Delivery, Nonce, NotPosted, Post, Receipt
 from bot.domain.session import AccountName, AgentName, ChannelName, MessageId, Peer, ReturnAddress
 from bot.errors import ChannelRejected, ChannelUnavailable, ConfigError, HomingError, Malformed
-from bot.ports import ChatEntry, ChatLog, Inbox
+from bot.ports import ChatEntry, ChatLog, Check, Inbox
 from channels.web import wire
 from channels.web.access import Origins
 from channels.web.conversations import Conversations
@@ -136,6 +136,15 @@ class WebChannel:
         except HomingError as fault:
             raise ChannelUnavailable("the chat log could not be read") from fault
         return NotPosted.SURELY if entry is None else _receipt(entry)
+
+    async def delivery(self, peer: Peer, message_id: MessageId) -> Delivery:
+        """Whatever stands in the log is delivered."""
+        entry = await self._conversations.message(self._own(peer), message_id)
+        return Delivery.FAILED if entry is None else Delivery.CONFIRMED
+
+    async def check(self) -> Sequence[Check]:
+        """Nothing outside this machine has to be set up for it."""
+        return ()
 
     def _own(self, peer: Peer) -> Peer:
         if (peer.channel, peer.account, peer.agent) != (self.name, self.account, self._identity.agent):

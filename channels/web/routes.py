@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from bot.domain.session import MessageId
 from bot.errors import Malformed
 from bot.ports import ChatLog, Inbox
 from channels.web import access, wire
@@ -217,10 +216,11 @@ class Routes:
             wire.parse_json(await self._gate.body(request)), person=visit.person, identity=self._identity
         )
         press = pressed.press
-        if not access.is_proof(pressed.proof, visit.cookie, press.message_id, press.button.token()):
+        message_id = press.message_id
+        if message_id is None or not access.is_proof(pressed.proof, visit.cookie, message_id, press.button.token()):
             log.warning("web.press_unproven", extra={"person": visit.person.native})
             raise Refusal(403, "unproven", "This button was not shown to you like this. Reload and look again.")
-        if await self._conversations.message(press.peer, MessageId(press.message_id)) is None:
+        if await self._conversations.message(press.peer, message_id) is None:
             raise Refusal(404, "unknown", "There is no such message.")
         answer = await inbox.press(press)
         return as_json({"note": answer.note})

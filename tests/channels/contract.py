@@ -16,9 +16,11 @@ from bot.domain.command import CommandHash
 from bot.domain.message import (
     Action,
     Answer,
+    Attachment,
     Button,
     ButtonPress,
     Code,
+    DeliveryReport,
     Facts,
     Heading,
     InboundMessage,
@@ -29,8 +31,12 @@ from bot.domain.message import (
     PostKind,
     Prose,
     Reaction,
+    Sender,
+    Standing,
+    Suggest,
+    Suggestion,
 )
-from bot.domain.session import AccountName, MessageId, Peer, ReturnAddress, ThreadId
+from bot.domain.session import AccountName, ChannelName, MessageId, Peer, ReturnAddress, ThreadId
 from bot.errors import ChannelError, ChannelRejected, StoreError
 from bot.ports import Channel
 
@@ -86,6 +92,13 @@ class RecordingInbox:
     note: str | None = None
     is_down: bool = False
     """Nothing can be recorded."""
+    reports: list[DeliveryReport] = field(default_factory=list)
+    newest: list[Standing] = field(default_factory=list)
+    cards: list[Standing] = field(default_factory=list)
+    suggested: list[tuple[Peer, Sender, Suggest, str]] = field(default_factory=list)
+    suggestions: list[Suggestion] = field(default_factory=list)
+    asks: list[Post] = field(default_factory=list)
+    outputs: dict[str, Attachment] = field(default_factory=dict)
 
     async def message(self, message: InboundMessage) -> Answer:
         self._take(self.messages, message)
@@ -98,6 +111,28 @@ class RecordingInbox:
     async def reaction(self, reaction: Reaction) -> Answer:
         self._take(self.reactions, reaction)
         return Answer(note=self.note)
+
+    async def delivered(self, report: DeliveryReport) -> None:
+        self.reports.append(report)
+
+    async def read_from(self, channel: ChannelName, account: AccountName) -> Sequence[Standing]:
+        del channel, account
+        return tuple(self.newest)
+
+    async def open_cards(self, channel: ChannelName, account: AccountName) -> Sequence[Standing]:
+        del channel, account
+        return tuple(self.cards)
+
+    async def suggest(self, peer: Peer, sender: Sender, what: Suggest, typed: str) -> Sequence[Suggestion]:
+        self.suggested.append((peer, sender, what, typed))
+        return tuple(self.suggestions)
+
+    async def awaiting(self, channel: ChannelName, sender: Sender) -> Sequence[Post]:
+        del channel, sender
+        return tuple(self.asks)
+
+    async def output(self, execution_id: str) -> Attachment | None:
+        return self.outputs.get(execution_id)
 
     def _take(self, kept: list[D], one: D) -> None:
         self.calls += 1

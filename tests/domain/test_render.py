@@ -22,7 +22,8 @@ from bot.domain.execution import (
 )
 from bot.domain.message import Action, Capabilities, Code, Facts, Heading, Instant, Post, PostKind, Prose, Span
 from bot.domain.parts import MAX_PARTS, size, visible
-from bot.domain.render import card, ending_words, fits_one_message, render, title
+from bot.domain.render import card, fits_one_message, render
+from bot.domain.results import ending_words, title
 from bot.domain.session import PersonId
 from tests.domain.made import CHAT, command_of, execution, result, said
 

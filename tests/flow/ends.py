@@ -7,16 +7,16 @@ then gives or raises what the test has laid ready.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from bot.domain.command import Command, CommandHash, FileDigest, Limits, NodeFingerprint, Request
 from bot.domain.execution import ExecutionId
-from bot.domain.message import Capabilities, Nonce, NotPosted, Post, Receipt
+from bot.domain.message import Capabilities, Delivery, Nonce, NotPosted, Post, Receipt
 from bot.domain.session import DEFAULT_ACCOUNT, AccountName, ChannelName, MessageId, Peer, ReturnAddress
 from bot.errors import StoreError
-from bot.ports import Acceptance, Inbox, NodeRefusal, Store, Tx
+from bot.ports import Acceptance, Check, Inbox, NodeRefusal, Store, Tx
 
 NODE = NodeFingerprint("AAAA-BBBB")
 OTHER_NODE = NodeFingerprint("CCCC-DDDD")
@@ -120,12 +120,24 @@ class RecordingChannel:
     sent: list[Sent] = field(default_factory=list)
     edits: list[tuple[MessageId, Post]] = field(default_factory=list)
     asked: list[Nonce] = field(default_factory=list)
+    delivery_answers: deque[Delivery | Exception] = field(default_factory=deque)
+    asked_after: list[tuple[Peer, MessageId]] = field(default_factory=list)
 
     async def start(self, inbox: Inbox) -> None:
         """Tests call the inbox themselves."""
 
     async def close(self) -> None:
         """Nothing was opened."""
+
+    async def delivery(self, peer: Peer, message_id: MessageId) -> Delivery:
+        self.asked_after.append((peer, message_id))
+        answer = self.delivery_answers.popleft() if self.delivery_answers else Delivery.PENDING
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def check(self) -> Sequence[Check]:
+        return ()
 
     async def send(self, address: ReturnAddress, post: Post, nonce: Nonce) -> Receipt:
         self.sent.append(Sent(address=address, post=post, nonce=nonce))

@@ -15,7 +15,7 @@ S = ExecutionState
 
 
 async def test_a_message_is_an_input_of_its_session_with_its_return_address(stage: Stage) -> None:
-    assert await stage.say("run df -h", message="m7") == Answer()
+    assert await stage.say("run df -h", message="m7") == Answer(is_working=True)
 
     (found,) = await stage.waiting_inputs()
     assert (found.session, found.address, found.text) == (session(), at(message="m7"), "run df -h")

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import aiohttp
 from aiohttp import web
 
-from bot.domain.message import ButtonPress, Capabilities, InboundMessage, Nonce, NotPosted, Post, Reaction, Receipt
+from bot.domain.message import (
+    ButtonPress,
+    Capabilities,
+    Delivery,
+    InboundMessage,
+    Nonce,
+    NotPosted,
+    Post,
+    Reaction,
+    Receipt,
+)
 from bot.domain.session import AccountName, ChannelName, MessageId, Peer, ReturnAddress
 from bot.errors import (
     ChannelError,
@@ -22,7 +32,7 @@ from bot.errors import (
     ChannelUnavailable,
     ChannelUncertain,
 )
-from bot.ports import Inbox
+from bot.ports import Check, Inbox
 from tests.platforms.forms import Form, delivery_of, peer_form, post_form
 from tests.platforms.network import ANSWER_S, LoopbackPlatform, as_json
 from tests.platforms.posted import Posted
@@ -106,6 +116,13 @@ class LoopbackChannel:
         if not answer["known"]:
             return NotPosted.UNKNOWN
         return NotPosted.SURELY if answer["id"] is None else Receipt(message_id=MessageId(answer["id"]))
+
+    async def delivery(self, peer: Peer, message_id: MessageId) -> Delivery:
+        del peer, message_id
+        raise ChannelUnavailable("this network confirms at once")
+
+    async def check(self) -> Sequence[Check]:
+        return ()
 
     def _own(self, peer: Peer) -> Peer:
         if (peer.channel, peer.account) != (self._name, self._account):

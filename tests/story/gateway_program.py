@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,12 +17,12 @@ from typing import TypeVar
 from aiohttp import web
 
 from bot.app import Core, SystemClock
-from bot.domain.message import Capabilities, Nonce, NotPosted, Post, Receipt
+from bot.domain.message import Capabilities, Delivery, Nonce, NotPosted, Post, Receipt
 from bot.domain.session import AccountName, ChannelName, MessageId, Peer, ReturnAddress
 from bot.flow.signals import Signals
 from bot.node.hub import Hub
 from bot.node.identity import load_or_create_key
-from bot.ports import Channel, Inbox, Store, Tx
+from bot.ports import Channel, Check, Inbox, Store, Tx
 from bot.store import open_store
 from bot.store.transaction import Connected
 from tests.platforms.loopback import channels_of
@@ -134,6 +134,12 @@ class FusedChannel:
 
     async def find(self, address: ReturnAddress, nonce: Nonce) -> Receipt | NotPosted:
         return await self.inner.find(address, nonce)
+
+    async def delivery(self, peer: Peer, message_id: MessageId) -> Delivery:
+        return await self.inner.delivery(peer, message_id)
+
+    async def check(self) -> Sequence[Check]:
+        return await self.inner.check()
 
 
 def run(plan: Plan) -> None:

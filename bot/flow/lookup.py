@@ -1,0 +1,72 @@
+"""What a channel may ask of us for one person: completions, what waits for them, a kept output. Reads only.
+
+Deliberately absent: any output beyond `output`, which a channel asks for by a link that it signed itself.
+"""
+
+from __future__ import annotations
+
+from bot.domain.execution import Execution, ExecutionId, ExecutionState
+from bot.domain.message import Attachment, Capabilities, Post, Suggest, Suggestion
+from bot.domain.node import Pairing
+from bot.domain.parts import cut_middle
+from bot.domain.policy import Ask, Policy
+from bot.domain.render import LISTED_CHARS, card
+from bot.domain.results import output_file
+from bot.domain.session import PersonId, SessionKey
+from bot.ports import Tx
+
+MAX_SUGGESTIONS = 25
+"""Discord's limit of an autocompletion: https://discord.com/developers/docs/interactions/receiving-and-responding"""
+MAX_AWAITING = 20
+"""An App Home holds 100 blocks, and a card is four of them."""
+_LOOKED_AT = 500
+OUTPUT_FILE_BYTES = 1_048_576
+"""More than a gateway keeps of an output by default."""
+_PRIVATE_VIEW = Capabilities(text_chars=2_800, code_chars=2_000)
+"""A Slack section holds 3,000 characters."""
+
+
+def suggestions(
+    tx: Tx, policy: Policy, person: PersonId, session: SessionKey, what: Suggest, typed: str
+) -> tuple[Suggestion, ...]:
+    """What may be meant by `typed`: it begins with that, whatever the case."""
+    match what:
+        case Suggest.NODE:
+            paired = (node for node in tx.nodes.listing() if node.pairing is Pairing.PAIRED)
+            found = [Suggestion(value=node.name, shown=node.name) for node in paired]
+        case Suggest.PENDING:
+            found = [_of(execution) for execution in waiting_for(tx, policy, person)]
+        case _:
+            newest = tx.executions.in_states(
+                frozenset(ExecutionState), session=session, limit=_LOOKED_AT, newest_first=True
+            )
+            found = [_of(execution) for execution in newest]
+    wanted = typed.casefold()
+    return tuple(one for one in found if one.value.casefold().startswith(wanted))[:MAX_SUGGESTIONS]
+
+
+def awaiting(tx: Tx, policy: Policy, person: PersonId) -> tuple[Post, ...]:
+    """The cards that this person may decide, oldest first; they show the whole command, or are left out."""
+    cards = [card(execution, _PRIVATE_VIEW) for execution in waiting_for(tx, policy, person)]
+    return tuple(cards[:MAX_AWAITING])
+
+
+def waiting_for(tx: Tx, policy: Policy, person: PersonId) -> list[Execution]:
+    """Executions that wait for a decision which this person may make."""
+    waiting = tx.executions.in_states({ExecutionState.AWAITING_APPROVAL}, limit=_LOOKED_AT)
+    return [execution for execution in waiting if _may_decide(policy, execution, person)]
+
+
+def output(tx: Tx, execution_id: str) -> Attachment | None:
+    execution = tx.executions.get(ExecutionId(execution_id))
+    return None if execution is None else output_file(execution, OUTPUT_FILE_BYTES)
+
+
+def _may_decide(policy: Policy, execution: Execution, person: PersonId) -> bool:
+    verdict = policy.judge(peer=execution.origin.peer, asker=execution.asker, node_name=execution.node_name)
+    return isinstance(verdict, Ask) and person in verdict.deciders
+
+
+def _of(execution: Execution) -> Suggestion:
+    line = " ⏎ ".join(execution.request.text.splitlines())
+    return Suggestion(value=execution.id, shown=f"{execution.id} · {cut_middle(line, LISTED_CHARS, '')}")

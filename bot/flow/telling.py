@@ -1,0 +1,154 @@
+"""The rows of a telling: begun, kept, told, buried. Each function is part of one transaction, the caller's.
+
+Deliberately absent: any send, any wait. The heartbeat does both, between these.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+from dataclasses import dataclass
+
+from bot.domain.event import (
+    Card,
+    ClaimToken,
+    Event,
+    EventState,
+    EventTrigger,
+    NewEvent,
+    Say,
+    ShowCard,
+    ShowOutput,
+    TellOutcome,
+)
+from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState, Trigger
+from bot.domain.message import Nonce, Receipt
+from bot.domain.render import card_line
+from bot.domain.session import Peer, ReturnAddress
+from bot.flow.outcome import leave
+from bot.ports import Tx
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 60.0
+"""Thrice a send's time-out: no send starts with less lease left than it may take."""
+
+
+def nonce_for(event: Event, part: int) -> Nonce:
+    """The same for every repeat of one part of one event: 24 characters, 120 bits of its identity."""
+    digest = hashlib.sha256(f"{event.identity}#{part}".encode("utf-8", "surrogatepass")).digest()
+    return Nonce(base64.b32encode(digest[:15]).decode().lower())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """An event that this process may tell now, with the row that it speaks of, both of one snapshot."""
+
+    event: Event
+    execution: Execution | None
+
+
+def begun(tx: Tx, event: Event, token: ClaimToken) -> Claimed | None:
+    """Claim and nonce in one commit. Parts have receipts in order, so their number is the next part's."""
+    if event.state is EventState.RECONCILING:
+        return Claimed(event=event, execution=None)
+    execution_id = subject_of(event)
+    execution = None if execution_id is None else tx.executions.get(execution_id)
+    sending = begin(tx, event, token, part=len(tx.events.receipts(event.id)))
+    return None if sending is None else Claimed(event=sending, execution=execution)
+
+
+def subject_of(event: Event) -> ExecutionId | None:
+    """The execution that an event speaks of; None for words."""
+    match event.payload:
+        case ShowCard() | TellOutcome() | ShowOutput():
+            return event.payload.execution_id
+        case _:
+            return None
+
+
+def begin(tx: Tx, event: Event, token: ClaimToken, *, part: int) -> Event | None:
+    return tx.events.begin_send(event, token=token, nonce=nonce_for(event, part), part=part, lease_s=LEASE_S)
+
+
+def keep_receipt(tx: Tx, *, found: Claimed, token: ClaimToken, receipt: Receipt, is_last: bool) -> Event | None:
+    """A part's receipt, and the next part's nonce; with the last one the event is told, or waits for confirmation."""
+    event, execution = found.event, found.execution
+    if not tx.events.receipt(event, token=token, part=event.part, nonce=nonce_for(event, event.part), receipt=receipt):
+        log.warning("event.claim_lost", extra={"event_id": event.id})
+        return None
+    if not is_last:
+        return begin(tx, event, token, part=event.part + 1)
+    if isinstance(event.payload, ShowCard):
+        revision = 0 if execution is None else execution.revision
+        execution_id = event.payload.execution_id
+        tx.cards.add(execution_id, event.address_id, event.address, receipt.message_id, shown_revision=revision)
+    all_sent(tx, event=event, token=token)
+    return None
+
+
+def all_sent(tx: Tx, *, event: Event, token: ClaimToken) -> None:
+    """Every part has its receipt: told, or taken by a network that has still to confirm some of them."""
+    if tx.events.unconfirmed(event.id):
+        tx.events.move(event, EventTrigger.ACCEPT, token=token, not_before=tx.now)
+    else:
+        mark_told(tx, event=event, token=token, trigger=EventTrigger.TELL)
+
+
+def bury(tx: Tx, *, event: Event, token: ClaimToken | None, trouble: str | None, fallback: Peer | None = None) -> None:
+    """Dead and visible. A card that nobody will ever see asks nobody: its execution ends, and that is told.
+
+    Where the operator named a `fallback`, a word is left there: that there is something, never what it is.
+    """
+    if not tx.events.move(event, EventTrigger.BURY, token=token, trouble=trouble):
+        return
+    subject = subject_of(event)
+    if fallback is not None and subject is not None and fallback != event.address.peer:
+        text = (
+            f"What became of {subject} could not be told where it was asked ({_place(event.address.peer)}). "
+            f"An operator finds it with: homing why {subject}"
+        )
+        identity = f"fallback:{event.identity}"
+        address = ReturnAddress(peer=fallback, message_id=None)
+        tx.events.add(NewEvent(identity=identity, session=event.session, address=address, payload=Say(text=text)))
+    if isinstance(event.payload, ShowCard):
+        execution = tx.executions.lock(event.payload.execution_id)
+        asks_here = execution is not None and execution.origin.peer == event.address.peer
+        if execution is not None and asks_here and execution.state is ExecutionState.AWAITING_APPROVAL:
+            reason = "its card could not be posted here, so nobody could be asked"
+            leave(tx, execution, Trigger.CANCEL, by="gateway", reason=reason)
+
+
+def _place(peer: Peer) -> str:
+    return f"{peer.channel} {peer.kind.value}"
+
+
+def say_instead(tx: Tx, *, card: Card, execution: Execution) -> None:
+    """What cannot be edited is followed by a short line, once for a state that people wait for."""
+    line = card_line(execution, here=card.address.peer)
+    if line is not None:
+        address = ReturnAddress(peer=card.address.peer, message_id=card.message_id)
+        identity = f"line:{card.id}:{line.mark}"
+        payload = Say(text=line.text)
+        tx.events.add(NewEvent(identity=identity, session=execution.session, address=address, payload=payload))
+    tx.cards.shown(card, revision=execution.revision, not_before=tx.now, final=execution.state in FINAL)
+
+
+def mark_told(tx: Tx, *, event: Event, token: ClaimToken | None, trigger: EventTrigger) -> None:
+    """The event is told: by its receipts, or by the network's later word."""
+    if tx.events.move(event, trigger, token=token):
+        log.info("event.told", extra={"event_id": event.id, "attempt": event.attempt})
+        execution_id = subject_of(event)
+        if execution_id is not None:
+            tx.executions.step(execution_id, "told", by=None, detail=event.identity)
+
+
+def found_sent(tx: Tx, event: Event, token: ClaimToken, receipt: Receipt) -> None:
+    """The send that was in doubt did arrive. What is left of the event is settled by its next claim."""
+    nonce = event.nonce or nonce_for(event, event.part)
+    tx.events.receipt(event, token=token, part=event.part, nonce=nonce, receipt=receipt)
+    if isinstance(event.payload, ShowCard):
+        # Which revision it shows is not known any more: 0 makes it be brought up to date.
+        tx.cards.add(event.payload.execution_id, event.address_id, event.address, receipt.message_id, shown_revision=0)
+    tx.events.move(event, EventTrigger.RETRY, token=token, not_before=tx.now)
