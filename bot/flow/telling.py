@@ -84,7 +84,10 @@ def keep_receipt(tx: Tx, *, found: Claimed, token: ClaimToken, receipt: Receipt,
         revision = 0 if execution is None else execution.revision
         execution_id = event.payload.execution_id
         tx.cards.add(execution_id, event.address_id, event.address, receipt.message_id, shown_revision=revision)
-    all_sent(tx, event=event, token=token)
+    if receipt.confirmed and event.part == 0:
+        mark_told(tx, event=event, token=token, trigger=EventTrigger.TELL)
+    else:
+        all_sent(tx, event=event, token=token)
     return None
 
 
