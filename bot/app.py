@@ -1,4 +1,4 @@
-"""The composition root: settings -> store, channels, hub, flows, loops. The only file that imports `channels`.
+"""The composition root: settings -> store, channels, hub, flows, loops. With `networks` alone it imports `channels`.
 
 Deliberately absent: logic. Tests and the benchmark compose the same `Core`.
 """
@@ -17,11 +17,12 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from bot.agent.commands import CommandsAgent
-from bot.config import Settings, to_policy
+from bot.config import Settings, to_fallbacks, to_gate, to_policy
 from bot.domain.command import Limits
+from bot.domain.gate import Gate
 from bot.domain.message import Capabilities
 from bot.domain.policy import Policy
-from bot.domain.session import DEFAULT_ACCOUNT, AccountName, AgentName, ChannelName, DirectScope, Peer
+from bot.domain.session import AccountName, AgentName, ChannelName, DirectScope, Peer
 from bot.embedded import EmbeddedNode
 from bot.errors import ConfigError
 from bot.flow.completion import Completion
@@ -35,12 +36,12 @@ from bot.flow.signals import Signals
 from bot.flow.sweep import Sweep
 from bot.flow.turn import SETTLING_S, Turns
 from bot.loop import Wake, forever
+from bot.networks import Accounts, build_channels, mount
 from bot.node.hub import Hub
 from bot.node.identity import KeyPair, load_or_create_key
 from bot.ports import Clock, NodeHub, Store, Tx
 from bot.store import OpenStore, open_store
 from channels.web.access import invite
-from channels.web.adapter import WebChannel
 
 POLL_S = 1.0
 """The most that a lost wake costs. One empty look at an indexed table takes well under a millisecond."""
@@ -65,6 +66,8 @@ class CoreSettings:
     """What the flows need to know, in the domain's own types."""
 
     policy: Policy
+    gate: Gate = field(default_factory=Gate)
+    """Whom the accounts hear. One that is not named here hears nobody, unless its channel signs people in."""
     agent: AgentName = DEFAULT_AGENT
     scope: DirectScope = DirectScope.PER_ACCOUNT_CHANNEL_PEER
     limits: Limits = field(default_factory=Limits)
@@ -139,13 +142,12 @@ class Core:
             asyncio.create_task(forever(name, step, wake, poll_s=poll_s), name=name)
             for name, (step, wake, poll_s) in steps.items()
         ]
+        accounts = Accounts(self.channels, self.inbox)
         try:
-            for channel in self.channels.values():
-                await channel.start(self.inbox)
+            await accounts.start()
             yield
         finally:
-            for channel in self.channels.values():
-                await channel.close()
+            await accounts.close()
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
@@ -167,11 +169,8 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) ->
     try:
         if not is_shared:
             await store.write(lambda tx: (tx.events.take_over(), tx.inputs.take_over()))
-        server, channels = web.Application(), {}
-        if settings.web.enabled:
-            chat = _web_chat(settings, store, clock)
-            chat.mount(server)
-            channels[chat.name, chat.account] = chat
+        server, channels = web.Application(), build_channels(settings, store, clock)
+        mount(channels, server)
         core = Core(core_settings(settings), store, channels, clock, signals)
         hub = Hub(identity, core.reports, on_connect=signals.all)
         server.add_routes(hub.routes())
@@ -194,6 +193,7 @@ def core_settings(settings: Settings) -> CoreSettings:
     zone, hours = ZoneInfo(settings.display.time_zone), settings.heartbeat.active_hours
     return CoreSettings(
         policy=to_policy(settings),
+        gate=to_gate(settings),
         agent=AgentName(settings.agent.name),
         scope=settings.session.dm_scope,
         limits=Limits(timeout_s=settings.execution.timeout_s, output_bytes=settings.execution.output_bytes),
@@ -201,17 +201,8 @@ def core_settings(settings: Settings) -> CoreSettings:
         retention_s=settings.execution.retention_days * 86_400.0,
         cadence_every_s=settings.heartbeat.every_s,
         active_hours=None if hours is None else ActiveHours(start=hours.start, end=hours.end, zone=zone),
-    )
-
-
-def _web_chat(settings: Settings, store: OpenStore, clock: Clock) -> WebChannel:
-    return WebChannel(
-        store.chat_log,
-        agent=AgentName(settings.agent.name),
-        account=DEFAULT_ACCOUNT,
-        now=clock.now,
-        public_url=settings.gateway.public_url,
-        rooms=settings.web.rooms,
+        notify_asker=settings.display.notify_asker,
+        fallbacks=to_fallbacks(settings),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
 from bot.domain.retry import delay_s
 
@@ -54,6 +54,16 @@ async def forever(name: str, step: Callable[[], Awaitable[bool]], wake: Wake, *,
             await asyncio.sleep(min(_LONGEST_REST_S, delay_s(faults, jitter=0.5)))
             continue
         await wake.wait(poll_s)
+
+
+async def attempt(act: Callable[[], Awaitable[None]], *, event: str, extra: Mapping[str, object]) -> bool:
+    """Whether `act` ended well. A fault is logged as `event`, and ends nobody else."""
+    try:
+        await act()
+    except Exception:
+        log.exception(event, extra=dict(extra))
+        return False
+    return True
 
 
 class Tasks:

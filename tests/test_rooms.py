@@ -40,13 +40,17 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bot.node": (*PORTS, "bot.loop", "bot.node", "bot"),
     "bot.config": (*DOMAIN, "bot.config"),
     "bot.embedded": (*DOMAIN, "bot.node"),
-    "bot.doctor": (*PORTS, "bot.config", "bot.store", "bot.inquiry"),
+    "bot.networks": (*PORTS, "bot.config", "bot.store", "bot.loop", "channels"),
+    "bot.doctor": (*PORTS, "bot.config", "bot.store", "bot.inquiry", "bot.loop", "bot.networks"),
     "bot.demo": (*GROUND, "bot.demo"),
     "bot.app": (*PORTS, "bot", "channels"),
     "bot.cli": ("bot",),
     "bot.__main__": ("bot.cli",),
     "channels": (),
     "channels.web": (*PORTS, "bot.loop", "channels.web"),
+    "channels.discord": (*PORTS, "bot.loop", "channels.discord"),
+    "channels.slack": (*PORTS, "bot.loop", "channels.slack"),
+    "channels.whatsapp": (*PORTS, "bot.loop", "channels.whatsapp"),
 }
 """Who may import whom, of ours. The longest name that fits a module is its room; an entry covers what is below it,
 except that `bot` alone, for a room other than app, cli and node, is the package's own file."""
@@ -141,6 +145,8 @@ def test_imports_go_by_the_direction_of_the_rooms() -> None:
     ("room", "imported"),
     [
         ("bot.domain", "bot.ports"),
+        ("bot.networks", "bot.flow.intake"),
+        ("bot.networks", "bot.app"),
         ("bot.flow", "bot.store.open"),
         ("bot.flow", "bot.node.hub"),
         ("bot.flow", "channels.web.adapter"),
@@ -152,6 +158,10 @@ def test_imports_go_by_the_direction_of_the_rooms() -> None:
         ("channels.web", "bot.store"),
         ("channels.web", "bot.config"),
         ("channels.web", "bot.node"),
+        ("channels.slack", "channels.discord.wire"),
+        ("channels.discord", "bot.config"),
+        ("channels.whatsapp", "bot.networks"),
+        ("bot.flow", "bot.networks"),
         ("bot.cli", "channels.web.access"),
         ("bot.app", "bot.cli.main"),
         ("bot.inquiry", "bot.store"),
@@ -175,7 +185,7 @@ def test_only_the_composition_root_imports_channels() -> None:
     importers = {
         name_of(path) for path in modules("bot") for _, imported in imports_of(path) if imported.startswith("channels")
     }
-    assert importers <= {"bot.app"}
+    assert importers == {"bot.app", "bot.networks"}
 
 
 def test_the_node_and_what_it_stands_on_need_few_packages() -> None:

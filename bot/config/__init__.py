@@ -1,17 +1,31 @@
 """config.toml and the environment -> frozen settings. Deliberately absent: any default that opens or builds something.
 
 settings   the models: every key, its unit, its bounds
+accounts   the models of the accounts on the chat networks
+sections   what the models are made of
 values     lengths of time, hours of the day, ids and places as people write them
 reading    file and environment -> Settings, or every fault at once
 rules      Settings -> the domain's Policy, and what is odd about it
+admissions Settings -> the domain's Gate and the fallbacks of the accounts
 example    the models -> config.example.toml, and the first config.toml
 """
 
 from __future__ import annotations
 
+from bot.config.admissions import to_fallbacks, to_gate
 from bot.config.example import example, first_config
 from bot.config.reading import load_settings, schema
 from bot.config.rules import to_policy, warnings
 from bot.config.settings import Settings
 
-__all__ = ["Settings", "example", "first_config", "load_settings", "schema", "to_policy", "warnings"]
+__all__ = [
+    "Settings",
+    "example",
+    "first_config",
+    "load_settings",
+    "schema",
+    "to_fallbacks",
+    "to_gate",
+    "to_policy",
+    "warnings",
+]

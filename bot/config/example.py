@@ -10,7 +10,7 @@ import os
 import textwrap
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_origin
+from typing import get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -46,7 +46,7 @@ def example() -> str:
             doc = _comment(field.annotation.__doc__ or "")
             blocks.append(f"{doc}[{name}]\n" + "".join(_entry(key, one) for key, one in _fields(field.annotation)))
         elif (model := _entries(field)) is not None:
-            blocks.append(_tables(name, model, field.examples or []))
+            blocks.append(_tables(name, model, field))
         else:
             blocks.append(_entry(name, field))
     return "\n".join(blocks)
@@ -78,12 +78,17 @@ def _entries(field: FieldInfo) -> type[BaseModel] | None:
     return first if isinstance(first, type) and issubclass(first, BaseModel) else None
 
 
-def _tables(name: str, model: type[BaseModel], examples: list[Any]) -> str:
+def _tables(name: str, model: type[BaseModel], field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    sign = "# " if isinstance(extra, dict) and extra.get("is_left_out") else ""
     lines = _comment(model.__doc__ or "")
-    for key, field in _fields(model):
-        lines += _comment(f"{key}: {field.description}")
-    for entry in examples:
-        lines += f"[[{name}]]\n" + "".join(f"{key} = {_value(value)}\n" for key, value in entry.items()) + "\n"
+    for key, one in _fields(model):
+        # Entries show few keys: the defaults of the others are said here.
+        default = "" if one.default in (None, (), PydanticUndefined) else f" Default: {_value(one.default)}"
+        lines += _comment(f"{key}: {one.description}{default}")
+    for entry in field.examples or []:
+        lines += f"{sign}[[{name}]]\n"
+        lines += "".join(f"{sign}{key} = {_value(value)}\n" for key, value in entry.items()) + "\n"
     return lines.rstrip("\n") + "\n"
 
 

@@ -17,9 +17,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource, SettingsError
 
+from bot.config.accounts import AccountSection
 from bot.config.rules import disagreements
 from bot.config.settings import ENV_DELIMITER, ENV_PREFIX, Settings
 from bot.config.values import did_you_mean
+from bot.domain.session import DEFAULT_ACCOUNT
 from bot.errors import ConfigError
 
 Tree = dict[str, Any]
@@ -131,25 +133,34 @@ class _Reader:
         return tree
 
     def _resolve(self, tree: Tree) -> None:
-        """Relative paths stand beside the file; `<key>_file` becomes `<key>`."""
+        """Relative paths stand beside the file; `<key>_file` becomes `<key>`; well-known names of the environment."""
         here = Path.cwd() if self._path is None else self._path.resolve().parent
         for name, field in Settings.model_fields.items():
-            model = _table(field)
+            model = _model_of(field)
             if model is None:
                 continue
-            section = tree.setdefault(name, {})
-            if not isinstance(section, dict):
-                continue
-            for key in _keys_of(model, Path):
-                value = section.get(key, model.model_fields[key].default)
-                if isinstance(value, (str, Path)):
-                    section[key] = str(here / Path(value).expanduser())
-            for key in _keys_of(model, SecretStr):
-                if f"{key}_file" in section:
-                    self._read_secret(name, key, section)
+            found = tree.setdefault(name, {}) if _table(field) is not None else tree.get(name)
+            # One table, or a list of them; what is neither is the model's to refuse.
+            for number, section in enumerate(found if isinstance(found, list) else [found]):
+                if isinstance(section, dict):
+                    loc = (name, number) if isinstance(found, list) else (name,)
+                    self._resolve_one(model, loc, section, here)
 
-    def _read_secret(self, name: str, key: str, section: Tree) -> None:
-        loc = (name, f"{key}_file")
+    def _resolve_one(self, model: type[BaseModel], loc: tuple[int | str, ...], section: Tree, here: Path) -> None:
+        for key in _keys_of(model, Path):
+            value = section.get(key, model.model_fields[key].default)
+            if isinstance(value, (str, Path)):
+                section[key] = str(here / Path(value).expanduser())
+        for key in _keys_of(model, SecretStr):
+            if f"{key}_file" in section:
+                self._read_secret(loc, key, section)
+        if issubclass(model, AccountSection) and section.get("account", DEFAULT_ACCOUNT) == DEFAULT_ACCOUNT:
+            for key, name in model.environment.items():
+                if key not in section and f"{key}_file" not in section and self._environ.get(name):
+                    section[key] = self._environ[name]
+
+    def _read_secret(self, table: tuple[int | str, ...], key: str, section: Tree) -> None:
+        loc = (*table, f"{key}_file")
         if key in section:
             self._fault(loc, f"stands beside {key}; keep one of them")
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bot.config.admissions import account_disagreements, account_warnings, conversation, listed_people
 from bot.config.settings import RuleSection, Settings
 from bot.config.values import did_you_mean
 from bot.domain.policy import ANYONE, Directory, Person, Policy, Rule, Verdict, parse_place
@@ -17,12 +18,13 @@ def to_policy(settings: Settings) -> Policy:
         Person(name=person.name, ids=tuple(PersonId(own) for own in person.ids), roles=person.roles)
         for person in settings.people
     )
-    rules = [_rule(rule, expires_after_s) for rule in settings.rule]
+    rules = [_rule(settings, rule) for rule in settings.rule]
     rules.append(Rule(name="default: ask the owners", action=Verdict.ASK, expires_after_s=expires_after_s))
     return Policy(directory=Directory(people=people), owners=settings.owners, rules=tuple(rules))
 
 
-def _rule(rule: RuleSection, expires_after_s: float) -> Rule:
+def _rule(settings: Settings, rule: RuleSection) -> Rule:
+    expires_after_s = settings.execution.approval_expires_after_s
     return Rule(
         name=rule.name,
         action=rule.action,
@@ -31,6 +33,7 @@ def _rule(rule: RuleSection, expires_after_s: float) -> Rule:
         node=rule.node,
         deciders=rule.deciders,
         expires_after_s=expires_after_s if rule.expires_after is None else rule.expires_after,
+        copy_to=tuple(conversation(settings, place) for place in rule.copy_to),
     )
 
 
@@ -48,6 +51,9 @@ def disagreements(settings: Settings) -> Iterator[tuple[str, str]]:
     for number, rule in enumerate(settings.rule):
         yield from _unknown(f"rule[{number}].who", rule.who, names | {ANYONE})
         yield from _unknown(f"rule[{number}].deciders", rule.deciders or (), names)
+    for key, listed in listed_people(settings):
+        yield from _unknown(key, listed, names)
+    yield from account_disagreements(settings)
 
 
 def _twice(table: str, key: str, values: list[str]) -> Iterator[tuple[str, str]]:
@@ -70,7 +76,7 @@ def warnings(settings: Settings) -> tuple[str, ...]:
     if not directory.expand(settings.owners):
         found.append("owners is empty: where no rule names deciders nobody can approve; name at least one person")
     roles = {role for person in settings.people for role in person.roles}
-    lists = [("owners", settings.owners)]
+    lists = [("owners", settings.owners), *listed_people(settings)]
     for number, rule in enumerate(settings.rule):
         lists += [(f"rule[{number}].who", rule.who), (f"rule[{number}].deciders", rule.deciders or ())]
         if rule.action is Verdict.ASK and rule.deciders == ():
@@ -80,6 +86,7 @@ def warnings(settings: Settings) -> tuple[str, ...]:
             )
         if rule.action is not Verdict.ASK and (rule.deciders is not None or rule.expires_after is not None):
             found.append(f"rule[{number}] does not ask, so its deciders and expires_after mean nothing; remove them")
+    found += account_warnings(settings)
     for key, listed in lists:
         found += [
             f"{key} names the role {name}, which nobody has; {did_you_mean(name[1:], roles)}"

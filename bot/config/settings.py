@@ -6,19 +6,13 @@ Deliberately absent: how the file and the environment are read (see `reading`), 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bot.config.values import (
-    Hours,
-    Length,
-    check_person_id,
-    check_person_name,
-    check_place,
-    check_time_zone,
-)
+from bot.config.accounts import AccountSection, DiscordSection, SlackSection, WhatsAppSection
+from bot.config.sections import Conversations, PersonIds, PersonName, Places, Section, Texts, TimeZone, Word
+from bot.config.values import Hours, Length
 from bot.domain.command import Limits
 from bot.domain.policy import DEFAULT_EXPIRY_S, Verdict
 from bot.domain.session import DirectScope
@@ -27,34 +21,8 @@ _LIMITS = Limits()
 
 ENV_PREFIX = "HOMING_"
 ENV_DELIMITER = "__"
-
-
-def _as_list(value: object) -> object:
-    """One text stands for a list of one."""
-    return [value] if isinstance(value, str) else value
-
-
-def _some(listed: tuple[str, ...]) -> tuple[str, ...]:
-    if not listed:
-        raise ValueError("is empty; name at least one, or remove the entry")
-    return listed
-
-
-Texts = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-Places = Annotated[tuple[Annotated[str, AfterValidator(check_place)], ...], BeforeValidator(_as_list)]
-PersonIds = Annotated[
-    tuple[Annotated[str, AfterValidator(check_person_id)], ...], BeforeValidator(_as_list), AfterValidator(_some)
-]
-PersonName = Annotated[str, AfterValidator(check_person_name)]
-TimeZone = Annotated[str, AfterValidator(check_time_zone)]
-Word = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""A name that is typed in chats and stands in keys: letters, digits, dot, dash, underscore."""
-
-
-class Section(BaseModel):
-    """One table of the file: frozen, and no key that is not named here."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+MAX_ACCOUNTS = 32
+"""A channel. Each holds connections and tasks of its own in this one process."""
 
 
 class GatewaySection(Section):
@@ -101,6 +69,9 @@ class DisplaySection(Section):
     time_zone: TimeZone = Field(
         default="UTC",
         description="Zone of shown times, such as Europe/Berlin, where a network has no local-time markup of its own.",
+    )
+    notify_asker: bool = Field(
+        default=True, description="Whether a result mentions the one who asked. It never mentions anybody else."
     )
 
 
@@ -218,6 +189,12 @@ class RuleSection(Section):
         le=86_400 * 7,
         description='How long it waits for people, such as "30m". Left out: as [execution].',
     )
+    copy_to: Conversations = Field(
+        default=(),
+        max_length=8,
+        description="Where the action is ask: conversations that get the card as well, with its buttons and without "
+        'any output, such as "slack:channel:C0OPS".',
+    )
 
 
 class Settings(BaseSettings):
@@ -239,6 +216,33 @@ class Settings(BaseSettings):
     execution: ExecutionSection = ExecutionSection()
     local_node: LocalNodeSection = LocalNodeSection()
     web: WebSection = WebSection()
+    discord: tuple[DiscordSection, ...] = Field(
+        default=(),
+        max_length=MAX_ACCOUNTS,
+        examples=[{"token_file": "discord-token", "rooms": ["112233445566778899"]}],
+        json_schema_extra={"is_left_out": True},
+    )
+    slack: tuple[SlackSection, ...] = Field(
+        default=(),
+        max_length=MAX_ACCOUNTS,
+        examples=[
+            {"bot_token": "${SLACK_BOT_TOKEN}", "app_token": "${SLACK_APP_TOKEN}", "rooms": ["C0123456789"]},
+        ],
+        json_schema_extra={"is_left_out": True},
+    )
+    whatsapp: tuple[WhatsAppSection, ...] = Field(
+        default=(),
+        max_length=MAX_ACCOUNTS,
+        examples=[
+            {
+                "account_sid": "${TWILIO_ACCOUNT_SID}",
+                "auth_token": "${TWILIO_AUTH_TOKEN}",
+                "sender": "+15551230001",
+                "allow_from": ["whatsapp:+15551230002"],
+            }
+        ],
+        json_schema_extra={"is_left_out": True},
+    )
     people: tuple[PersonSection, ...] = Field(
         default=(),
         examples=[{"name": "owner", "ids": ["web:owner"], "roles": ["sre"]}],
@@ -301,11 +305,15 @@ class Settings(BaseSettings):
         """Where the local node's commands start."""
         return self.local_node.work_dir or self.gateway.data_dir / "work"
 
+    def accounts(self) -> tuple[AccountSection, ...]:
+        """The accounts of all networks."""
+        return (*self.discord, *self.slack, *self.whatsapp)
+
     def secrets(self) -> tuple[str, ...]:
         """Values that may stand in no log line and no message."""
-        if self.store.url is None:
-            return ()
-        url = self.store.url.get_secret_value()
-        _, at, _ = url.rpartition("@")
-        password = url.rpartition("@")[0].rpartition(":")[2] if at else ""
-        return tuple(secret for secret in (url, password) if secret)
+        found = [secret for account in self.accounts() for secret in account.secrets()]
+        if self.store.url is not None:
+            url = self.store.url.get_secret_value()
+            before, at, _ = url.rpartition("@")
+            found += [url, before.rpartition(":")[2] if at else ""]
+        return tuple(secret for secret in found if secret)

@@ -6,17 +6,20 @@ Deliberately absent: which key holds what. No message here shows the value: it m
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 import zoneinfo
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import time
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 from bot.domain.policy import ANYONE, parse_place
+from bot.domain.session import PeerKind
 from bot.errors import MalformedKey
 
 CHANNELS = ("web", "discord", "slack", "whatsapp")
@@ -120,6 +123,38 @@ def check_place(text: str) -> str:
     if channel != ANYONE and channel not in CHANNELS:
         raise ValueError(f"names no channel; {did_you_mean(channel, CHANNELS)}")
     return text
+
+
+def check_conversation(text: str) -> str:
+    """One conversation of a channel. Raises `ValueError`."""
+    if check_place(text) == ANYONE or ":" not in text:
+        raise ValueError('is no single conversation; write channel, kind and id, such as "slack:channel:C0OPS"')
+    return text
+
+
+def check_account(name: str) -> str:
+    """A name that a key can carry between channel and kind. Raises `ValueError`."""
+    if name in frozenset(PeerKind):
+        raise ValueError("is a kind of conversation in keys (channel, group, direct); choose another name")
+    return name
+
+
+def check_address(url: str) -> str:
+    """Where a network's API answers: what is sent there holds a token. Raises `ValueError`."""
+    parts = urlsplit(url)
+    is_plain = parts.scheme in ("http", "ws")
+    if (parts.scheme not in ("https", "wss") and not is_plain) or not parts.hostname:
+        raise ValueError('is no address; write scheme, host and path, such as "https://slack.com/api/"')
+    if is_plain and not _is_loopback(parts.hostname):
+        raise ValueError("would send the token unencrypted to another machine; begin with https (or wss)")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def check_person_id(text: str) -> str:
