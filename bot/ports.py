@@ -26,6 +26,7 @@ from bot.domain.event import (
     NewInput,
 )
 from bot.domain.execution import Execution, ExecutionId, ExecutionResult, ExecutionState, Step, Trigger
+from bot.domain.gate import PersonPairing
 from bot.domain.message import (
     Answer,
     Attachment,
@@ -321,6 +322,8 @@ class Tx(Protocol):
     def nodes(self) -> Nodes: ...
     @property
     def switches(self) -> Switches: ...
+    @property
+    def pairings(self) -> Pairings: ...
 
 
 class Executions(Protocol):
@@ -566,6 +569,30 @@ class Nodes(Protocol):
     def revoke(self, fingerprint: NodeFingerprint) -> Node | None: ...
     def seen(self, fingerprint: NodeFingerprint) -> None: ...
     def listing(self) -> Sequence[Node]: ...
+
+
+class Pairings(Protocol):
+    """People whom an account let in by a code, and those who wait for that."""
+
+    def get(self, channel: ChannelName, account: AccountName, native: str) -> PersonPairing | None:
+        """Paired, or waiting with a code that still holds; None for whom the account does not know (any more)."""
+        ...
+
+    def ask(self, *, address: ReturnAddress, session: SessionKey, sender: Sender, code: str) -> bool:
+        """Keep a code for an hour. False if this person has one or is paired, or if the account's list is full."""
+        ...
+
+    def approve(self, code: str, *, by: str) -> PersonPairing | None:
+        """Use a code up; None if there is none such, or it is over."""
+        ...
+
+    def revoke(self, channel: ChannelName, account: AccountName, native: str) -> PersonPairing | None:
+        """Forget this person, paired or waiting. Returns whom it was."""
+        ...
+
+    def listing(self) -> Sequence[PersonPairing]:
+        """Those who wait first, then the paired, each oldest first."""
+        ...
 
 
 class Switches(Protocol):

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from bot.domain.execution import storable
 from bot.errors import Malformed
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every version of the schema that this code knows, oldest first; the last is the one that it uses."""
 
 
@@ -314,6 +314,27 @@ Index(
     unique=True,
     sqlite_where=text("pairing <> 'revoked'"),
     postgresql_where=text("pairing <> 'revoked'"),
+)
+
+pairings = Table(
+    "pairings",
+    metadata,
+    # Of channel, account and native id.
+    Column("digest", Text, primary_key=True),
+    Column("channel", Opaque, nullable=False),
+    Column("account", Opaque, nullable=False),
+    Column("account_digest", Text, nullable=False, index=True),
+    Column("native", Opaque, nullable=False),
+    Column("name", Prose, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("session", Opaque, nullable=False),
+    # Gone when it was used: a code is good once.
+    Column("code", Text, unique=True),
+    Column("asked_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("paired_at", Float),
+    Column("paired_by", Prose),
+    CheckConstraint("(code IS NULL) = (paired_at IS NOT NULL)", name="a_code_is_good_once"),
 )
 
 switches = Table(

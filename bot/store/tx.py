@@ -13,6 +13,7 @@ from bot.store.events import StoredEvents
 from bot.store.executions import StoredExecutions
 from bot.store.inputs import StoredInputs
 from bot.store.nodes import StoredNodes
+from bot.store.pairings import StoredPairings
 from bot.store.switches import StoredSwitches
 
 R = TypeVar("R")
@@ -21,7 +22,7 @@ R = TypeVar("R")
 class OpenTx:
     """One open transaction. `clock` is asked once, when somebody first wants to know what time it is."""
 
-    __slots__ = ("_clock", "_now", "cards", "chat", "events", "executions", "inputs", "nodes", "switches")
+    __slots__ = ("_clock", "_now", "cards", "chat", "events", "executions", "inputs", "nodes", "pairings", "switches")
 
     def __init__(self, connection: Connection, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -31,6 +32,7 @@ class OpenTx:
         self.inputs = StoredInputs(connection, self._moment)
         self.cards = StoredCards(connection, self._moment)
         self.nodes = StoredNodes(connection, self._moment)
+        self.pairings = StoredPairings(connection, self._moment)
         self.switches = StoredSwitches(connection, self._moment)
         self.chat = StoredChat(connection, self._moment)
 

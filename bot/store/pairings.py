@@ -1,0 +1,95 @@
+"""The rows of people who are let in by a code: waiting with one, or paired. One row a person and account.
+
+Deliberately absent: who is asked to pair, which is the gate's, and what they are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, delete, func, select, update
+
+from bot.domain.gate import CODE_LASTS_S, MAX_PENDING, PersonPairing
+from bot.domain.message import Sender
+from bot.domain.session import AccountName, ChannelName, ReturnAddress, SessionKey
+from bot.store.rows import address_of, address_text
+from bot.store.schema import digest, pairings
+from bot.store.transaction import Connected, insert_or_ignore
+
+
+class StoredPairings(Connected):
+    def get(self, channel: ChannelName, account: AccountName, native: str) -> PersonPairing | None:
+        row = self.connection.execute(
+            select(pairings).where(
+                pairings.c.digest == digest(channel, account, native),
+                pairings.c.paired_at.is_not(None) | (pairings.c.expires_at > self.now),
+            )
+        ).first()
+        return None if row is None else _pairing_of(row)
+
+    def ask(self, *, address: ReturnAddress, session: SessionKey, sender: Sender, code: str) -> bool:
+        channel, account = address.peer.channel, address.peer.account
+        of_account = digest(channel, account)
+        waiting = (pairings.c.account_digest == of_account, pairings.c.paired_at.is_(None))
+        # What is over is swept away here: nobody else adds rows, so the table stays as small as its bound.
+        self.connection.execute(delete(pairings).where(*waiting, pairings.c.expires_at <= self.now))
+        count = self.connection.execute(select(func.count()).select_from(pairings).where(*waiting)).scalar_one()
+        if count >= MAX_PENDING:
+            return False
+        written = self.connection.execute(
+            insert_or_ignore(self.dialect, pairings, pairings.c.digest),
+            {
+                "digest": digest(channel, account, sender.native),
+                "channel": channel,
+                "account": account,
+                "account_digest": of_account,
+                "native": sender.native,
+                "name": sender.name,
+                "address": address_text(address),
+                "session": session,
+                "code": code,
+                "asked_at": self.now,
+                "expires_at": self.now + CODE_LASTS_S,
+            },
+        ).first()
+        return written is not None
+
+    def approve(self, code: str, *, by: str) -> PersonPairing | None:
+        used = self.connection.execute(
+            update(pairings)
+            .where(pairings.c.code == code, pairings.c.expires_at > self.now)
+            .values(code=None, paired_at=self.now, paired_by=by)
+            .returning(*pairings.c)
+        ).first()
+        return None if used is None else _pairing_of(used)
+
+    def revoke(self, channel: ChannelName, account: AccountName, native: str) -> PersonPairing | None:
+        gone = self.connection.execute(
+            delete(pairings).where(pairings.c.digest == digest(channel, account, native)).returning(*pairings.c)
+        ).first()
+        return None if gone is None else _pairing_of(gone)
+
+    def listing(self) -> Sequence[PersonPairing]:
+        rows = self.connection.execute(
+            select(pairings)
+            .where(pairings.c.paired_at.is_not(None) | (pairings.c.expires_at > self.now))
+            .order_by(pairings.c.paired_at.is_not(None), pairings.c.asked_at, pairings.c.digest)
+        ).all()
+        return [_pairing_of(row) for row in rows]
+
+
+def _pairing_of(row: Row[Any]) -> PersonPairing:
+    return PersonPairing(
+        channel=ChannelName(row.channel),
+        account=AccountName(row.account),
+        native=row.native,
+        name=row.name,
+        address=address_of(row.address),
+        session=SessionKey(row.session),
+        code=row.code,
+        asked_at=row.asked_at,
+        expires_at=row.expires_at,
+        paired_at=row.paired_at,
+        paired_by=row.paired_by,
+    )
