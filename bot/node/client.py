@@ -21,7 +21,7 @@ from bot.domain.retry import delay_s
 from bot.errors import HomingError, MalformedFrame
 from bot.loop import Tasks, Wake, forever
 from bot.node.desk import Desk
-from bot.node.faults import Untrusted
+from bot.node.faults import Revoked, Untrusted, words_of
 from bot.node.files import held
 from bot.node.frames import MAX_FRAME_BYTES, Ack, Ask, Challenge, Frame, Go, Inspect, Offer, Stop, Welcome
 from bot.node.identity import KeyPair, check_gateway, load_or_create_key, new_nonce
@@ -45,6 +45,8 @@ _SEND_S = 30.0
 """4 MiB at 1.2 Mbit/s; a gateway that takes no frame for so long is not there."""
 _NETWORK_PAUSE_S = 60.0
 """The longest wait for a gateway that is away. After it is back, that is how long a node may still be missing."""
+_HOPELESS_ATTEMPT = 9
+"""Where the doubling of the pause has come to minutes: a revoked key is revoked for ever."""
 _STEADY_S = 30.0
 """A connection that was open for so long ends the backing off."""
 _CLOSING_S = 30.0
@@ -131,17 +133,20 @@ class Client:
         """One connection from its beginning to its end, and the pause after it."""
         began = asyncio.get_running_loop().time()
         self._say(f"connecting to {self._settings.gateway_url}", "node.connecting")
-        longest_s = _NETWORK_PAUSE_S
+        longest_s, is_revoked = _NETWORK_PAUSE_S, False
         try:
             await self._connect(session)
         except HomingError as fault:
+            is_revoked = isinstance(fault, Revoked)
             # Nothing that a repeat would change soon: doubled up to five minutes.
             longest_s = float("inf")
             self._say(str(fault), "node.refused")
         except (aiohttp.ClientError, OSError, TimeoutError) as fault:
-            self._say(f"no connection to the gateway ({_short(fault)}); trying again", "node.away")
+            self._say(f"no connection to the gateway ({words_of(fault)}); trying again", "node.away")
         lasted_s = asyncio.get_running_loop().time() - began
         self._attempt = 1 if lasted_s > _STEADY_S else self._attempt + 1
+        if is_revoked:
+            self._attempt = max(self._attempt, _HOPELESS_ATTEMPT)
         pause_s = delay_s(self._attempt, jitter=random.random())  # noqa: S311 -- spreads load, guards nothing
         await asyncio.sleep(min(longest_s, pause_s))
         return True
@@ -240,11 +245,12 @@ class Client:
             await connection.send(frame)
 
     def _say(self, line: str, event: str) -> None:
-        """Once for each change: a gateway that is away for a day is one line."""
-        if line != self._told and not (event == "node.connecting" and self._told):
+        """Once for each change, to people and in the log: a gateway that is away for a day is one line."""
+        is_news = line != self._told and not (event == "node.connecting" and self._told)
+        if is_news:
             self._told = line
             self._tell(line)
-        log.info(event, extra={"node": self._key.fingerprint})
+        log.log(logging.INFO if is_news else logging.DEBUG, event, extra={"node": self._key.fingerprint})
 
 
 class _Connection:
@@ -274,7 +280,7 @@ def _lost(code: int | None, message: aiohttp.WSMessage) -> Exception:
     said = message.extra if message.type is aiohttp.WSMsgType.CLOSE and isinstance(message.extra, str) else ""
     match code:
         case Close.REVOKED:
-            return Untrusted(
+            return Revoked(
                 "an operator revoked this node's key; to come back as a new node, stop it, remove node.key from its "
                 "state directory, and start it again"
             )
@@ -288,12 +294,6 @@ def _lost(code: int | None, message: aiohttp.WSMessage) -> Exception:
             return Untrusted(f"the gateway refuses this node (code {code}): {said[:120]}")
         case _:
             return aiohttp.ClientConnectionError(f"lost the connection, code {code}")
-
-
-def _short(fault: Exception) -> str:
-    if isinstance(fault, TimeoutError):
-        return "no answer in time"
-    return str(fault).splitlines()[0][:200] if str(fault) else type(fault).__name__
 
 
 @asynccontextmanager

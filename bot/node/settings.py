@@ -75,7 +75,11 @@ class NodeSettings:
             return ("the gateway's address is ws://host:port/node or wss://host/node",)
         if url.scheme == "ws" and host not in _LOOPBACK and not self.allow_plain:
             why = f"ws:// to {host} shows commands and output to everybody on the way, and lets them change both"
-            return (f"{why}; use wss://, or allow plain connections where the network itself is encrypted",)
+            return (f"{why}; use wss://, or --allow-plain where the network itself is encrypted",)
+        if not url.path.endswith("/node"):
+            # A proxy may put a prefix before it; left out altogether, whoever answers there is no gateway.
+            right = f"{url.scheme}://{url.netloc.rpartition('@')[2]}/node"
+            return (f"the gateway's address ends with the path /node; write {right}",)
         return ()
 
     def _faults_of_env(self) -> tuple[str, ...]:

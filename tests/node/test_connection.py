@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -306,6 +308,54 @@ async def test_f091_a_gateway_that_is_away_is_tried_ever_more_slowly(
     assert len(set(pauses[:6])) == 6
     assert max(pauses) == 60.0
     assert len(lines) <= 3
+
+
+async def test_a_revoked_node_asks_again_in_minutes_and_ends_at_once_when_it_is_told_to(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", logger=client_module.__name__)
+    lines: list[str] = []
+    pauses: list[float] = []
+    real = asyncio.sleep
+
+    async def note(seconds: float) -> None:
+        pauses.append(seconds)
+        await real(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", note)
+    async with gateway() as there, node(settings(tmp_path, there.url), lines) as running:
+        there.book.pair(await there.node(), Pairing.REVOKED)
+        await until(lambda: "revoked this node's key" in lines[-1])
+        hellos = there.book.hellos
+        # More than the first three pauses of a node whose gateway is merely away.
+        await asyncio.sleep(2.5)
+        assert there.book.hellos <= hellos + 1
+        assert [record.message for record in caplog.records].count("node.refused") == 1
+        os.kill(os.getpid(), signal.SIGINT)
+        async with asyncio.timeout(2):
+            await running
+    assert lines[-1].startswith("stopping")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("ws://127.0.0.1:{closed}/node", "nothing listens there"),
+        ("wss://127.0.0.1:{open}/node", "speaks no TLS there; put TLS in front of it, or use ws://"),
+        ("ws://127.0.0.1:{open}/elsewhere/node", "or not at this path: HTTP status 404"),
+    ],
+)
+async def test_why_there_is_no_connection_is_said_in_words_of_ours(tmp_path: Path, address: str, said: str) -> None:
+    lines: list[str] = []
+    with contextlib.closing(socket.socket()) as bound:
+        # Bound and not listening: nobody else can take it, and nothing answers there.
+        bound.bind(("127.0.0.1", 0))
+        async with gateway() as there:
+            url = address.format(open=there.port, closed=bound.getsockname()[1])
+            async with node(settings(tmp_path, url), lines):
+                await until(lambda: len(lines) > 1)
+    assert said in lines[1]
+    assert "ssl:" not in lines[1]
 
 
 async def test_a_gateway_with_another_key_is_refused_and_nothing_is_served(tmp_path: Path) -> None:

@@ -219,6 +219,9 @@ def test_f087_twenty_ordinary_commands_are_seen(given: NodeSettings, tmp_path: P
     [
         ({"url": "http://x/node"}, "ws://host:port/node"),
         ({"url": "ws://gateway.example.org/node"}, "use wss://"),
+        ({"url": "ws://gateway.example.org/node"}, "--allow-plain"),
+        ({"url": "ws://127.0.0.1:8470"}, "write ws://127.0.0.1:8470/node"),
+        ({"url": "wss://me:word@gateway.example.org/"}, "write wss://gateway.example.org/node"),
         ({"url": "ws://"}, "ws://host:port/node"),
         ({"name": "two words"}, "node's name"),
         ({"gateway_key": "ABCD"}, "7 groups"),
