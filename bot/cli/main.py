@@ -19,7 +19,7 @@ from bot import __version__
 from bot.cli import checks, config, events, executions, nodes, processes, shown, switches
 from bot.errors import ConfigError, HomingError
 
-_NEEDS_GATEWAY = "this command needs the gateway's packages; install them with: pip install 'homing[gateway]'"
+_NEEDS_GATEWAY = "this command needs the gateway's packages; in Homing's checkout: pip install '.[gateway]'"
 USAGE_EXIT_CODE = 2
 
 app = typer.Typer(

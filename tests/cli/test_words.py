@@ -200,7 +200,7 @@ def test_what_needs_the_gateways_packages_says_how_to_install_them(terminal: Ter
     code, out, err = with_the_base_only(terminal, *command.split())
     assert code == 1
     assert out == ""
-    assert "install them with: pip install 'homing[gateway]'" in err
+    assert "in Homing's checkout: pip install '.[gateway]'" in err
     assert err.count("\n") == 1
 
 
