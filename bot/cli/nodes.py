@@ -89,7 +89,10 @@ def _pair(tx: Tx, fingerprint: NodeFingerprint, name: str | None) -> Node:
         there = f"waiting to be paired: {', '.join(waiting)}" if waiting else "none is waiting to be paired"
         raise HomingError(f"no node with exactly this fingerprint has connected; {there}")
     if known.pairing is Pairing.REVOKED:
-        raise HomingError("this key was revoked, which is for ever; remove the node's key, so that it makes a new one")
+        raise HomingError(
+            "this key was revoked, which is for ever; to come back as a new node, stop `homing node` on its machine, "
+            "remove node.key from its state directory, and start it again"
+        )
     node = tx.nodes.pair(fingerprint, name=name)
     if node is None:
         raise HomingError("the node is gone; look with `homing nodes list`")
@@ -115,7 +118,7 @@ def revoke(
     if as_json:
         shown.document({"ok": True, "node": _form(revoked, revoked.last_seen_at)})
     else:
-        shown.line(f"{revoked.name} is revoked; a running gateway cuts it off within seconds")
+        shown.line(f"{revoked.name} is revoked; a running gateway cuts it off within a second")
 
 
 def _revoke(tx: Tx, named: str) -> Node:
