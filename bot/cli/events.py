@@ -55,7 +55,7 @@ def list_(
         for event in found
     ]
     columns = ("id", "state", "tells", "where", "since", "attempts", "last trouble")
-    shown.table(columns, rows, none="Nothing of that kind is owed to anybody.")
+    shown.table(columns, rows, none="No event is in that state." if state else "Nothing is owed.")
 
 
 def retell(

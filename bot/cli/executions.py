@@ -69,7 +69,8 @@ def executions(
 
     Example: homing executions --state running --limit 10
     """
-    _list(frozenset(state or ExecutionState), limit, config, as_json=as_json, none="There is no such execution.")
+    none = "No execution is in that state." if state else "No executions yet."
+    _list(frozenset(state or ExecutionState), limit, config, as_json=as_json, none=none)
 
 
 def pending(limit: Limit = 50, config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:

@@ -93,6 +93,14 @@ def test_executions_and_pending_approvals_are_listed(filled: Terminal) -> None:
     assert [one["id"] for one in filled.homing("approvals", "pending", "--json").json()] == [WAITING]
 
 
+async def test_an_empty_store_is_said_in_words_that_fit_it(terminal: Terminal) -> None:
+    await open_store(terminal.url, clock=WallClock(), gateway=True).close()
+    assert terminal.homing("executions").out == "No executions yet.\n"
+    assert terminal.homing("executions", "--state", "running").out == "No execution is in that state.\n"
+    assert terminal.homing("events", "list").out == "Nothing is owed.\n"
+    assert terminal.homing("events", "list", "--state", "dead").out == "No event is in that state.\n"
+
+
 def test_a_dead_event_is_listed_and_told_again_once(filled: Terminal) -> None:
     (dead,) = filled.homing("events", "list", "--state", "dead", "--json").json()
     assert "ChannelRejected: no such room" in filled.homing("events", "list").out
@@ -117,6 +125,7 @@ def test_a_node_is_paired_by_its_whole_fingerprint_and_revoked_for_ever(filled: 
     assert "is revoked" in filled.homing("nodes", "revoke", "web-9").out
     again = filled.homing("nodes", "pair", made.NODE)
     assert "was revoked, which is for ever" in again.err
+    assert "remove node.key from its state directory, and start it again" in again.err
     assert filled.homing("nodes", "list", "--json").json()[0]["pairing"] == "revoked"
 
 
