@@ -162,7 +162,9 @@ class CommandsAgent:
 
     def _whoami(self, one: Input, person: PersonId) -> str:
         rights = (
-            "an owner: you may decide, pause and resume" if self.policy.is_owner(person) else "somebody who may ask"
+            "an owner: you may decide where no rule names others, pause and resume"
+            if self.policy.is_owner(person)
+            else "somebody who may ask"
         )
         return f"You are {one.person_name} ({person}), {rights}. This conversation is {one.session}."
 

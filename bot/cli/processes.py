@@ -31,7 +31,10 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
     announce = _say_aside if as_json else _say
     if first_config(config):
-        announce(f"{config} was written, with one owner who may ask and decide; `homing config example` has every key")
+        announce(
+            f"{config} was written, with one owner, who may ask, and decide where no rule names others; "
+            "`homing config example` has every key"
+        )
     settings = settings_of(config)
     set_up(as_json=True if as_json else None, secrets=settings.secrets())
     asyncio.run(run_gateway(settings, announce=announce))

@@ -241,7 +241,7 @@ async def test_whoami_says_who_one_is_and_what_one_may(stage: Stage) -> None:
     ann, bob = await reply(stage, "whoami"), await reply(stage, an_input("whoami", person="bob"))
 
     assert ann.text == f"You are Ann (discord:U1), somebody who may ask. This conversation is {session()}."
-    assert "(bob), an owner: you may decide, pause and resume." in bob.text
+    assert "(bob), an owner: you may decide where no rule names others, pause and resume." in bob.text
 
 
 async def test_help_shows_every_word(stage: Stage) -> None:
