@@ -5,14 +5,14 @@ Deliberately absent: HTTP and faults on order (`server.py`).
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.platforms.slack.blocks import Form, Refused, check_blocks, check_message, check_view
-from tests.platforms.slack.payloads import changed_event, message_event, standing_view
-from tests.platforms.slack.world import App, Conversation, Ephemeral, File, Message, World, file_form, message_form
+from tests.platforms.slack import surfaces
+from tests.platforms.slack.blocks import Form, Refused, check_message
+from tests.platforms.slack.payloads import changed_event, message_event
+from tests.platforms.slack.world import App, Conversation, Ephemeral, Message, World, message_form
 
 NEEDS = {
     "chat.postMessage": "chat:write",
@@ -58,7 +58,7 @@ class WebApi:
         if scope not in app.scopes.split(","):
             raise Refused("missing_scope", needed=scope, provided=app.scopes)
 
-    def _conversation(self, app: App, form: Form, *, member: bool = True) -> Conversation:
+    def conversation(self, app: App, form: Form, *, member: bool = True) -> Conversation:
         given = form.get("channel") or ""
         conversation = self.world.conversations.get(given)
         person = self.world.people.get(given)
@@ -70,7 +70,7 @@ class WebApi:
             raise Refused("not_in_channel" if conversation.kind == "channel" else "channel_not_found")
         return conversation
 
-    def _message(self, conversation: Conversation, ts: object, error: str = "message_not_found") -> Message:
+    def message(self, conversation: Conversation, ts: object, error: str = "message_not_found") -> Message:
         message = conversation.messages.get(str(ts))
         if message is None:
             raise Refused(error)
@@ -113,7 +113,7 @@ class WebApi:
         return {"channel": {"id": conversation.id}, "no_op": True, "already_open": True}
 
     def conversations_info(self, app: App, form: Form) -> Form:
-        conversation = self._conversation(app, form, member=False)
+        conversation = self.conversation(app, form, member=False)
         self._scope(app, f"{_KINDS[conversation.kind]}:read")
         info = conversation.info() | {"is_member": app.bot_user in conversation.members}
         if conversation.kind == "im":
@@ -132,13 +132,13 @@ class WebApi:
     # --- messages ----------------------------------------------------------------------------------
 
     def post(self, app: App, form: Form) -> Form:
-        conversation = self._conversation(app, form)
+        conversation = self.conversation(app, form)
         if conversation.is_archived:
             raise Refused("is_archived")
         check_message(form)
         thread = form.get("thread_ts")
         if thread is not None:
-            root = self._message(conversation, thread, "thread_not_found")
+            root = self.message(conversation, thread, "thread_not_found")
             thread = root.thread_ts or root.ts
         message = Message(
             channel=conversation.id,
@@ -148,7 +148,7 @@ class WebApi:
             bot_id=app.bot_id,
             app_id=app.id,
             thread_ts=thread,
-            blocks=_with_ids(form.get("blocks") or []),
+            blocks=surfaces.with_ids(form.get("blocks") or []),
             metadata=form.get("metadata") or None,
             unfurls=(_true(form.get("unfurl_links", True)), _true(form.get("unfurl_media", True))),
             link_names=_true(form.get("link_names", False)) or form.get("parse") == "full",
@@ -158,8 +158,8 @@ class WebApi:
         return {"channel": conversation.id, "ts": message.ts, "message": message_form(message, self.world)}
 
     def update(self, app: App, form: Form) -> Form:
-        conversation = self._conversation(app, form)
-        message = self._message(conversation, form.get("ts"))
+        conversation = self.conversation(app, form)
+        message = self.message(conversation, form.get("ts"))
         if message.bot_id != app.bot_id:
             raise Refused("cant_update_message")
         if conversation.is_archived:
@@ -170,11 +170,11 @@ class WebApi:
             message.text = str(form["text"])
         if "blocks" in form or form.get("text") is not None:
             # Words without blocks take the blocks away.
-            message.blocks = _with_ids(form.get("blocks") or [])
+            message.blocks = surfaces.with_ids(form.get("blocks") or [])
         if "metadata" in form:
             message.metadata = form["metadata"] or None
         for file_id in form.get("file_ids") or []:
-            message.files.append(self._file(app, file_id))
+            message.files.append(surfaces.file_of(self, app, file_id))
         message.edited = self.world.ts()
         self.tell(conversation.id, changed_event(message, conversation, self.world))
         return {
@@ -185,15 +185,15 @@ class WebApi:
         }
 
     def delete(self, app: App, form: Form) -> Form:
-        conversation = self._conversation(app, form)
-        message = self._message(conversation, form.get("ts"))
+        conversation = self.conversation(app, form)
+        message = self.message(conversation, form.get("ts"))
         if message.bot_id != app.bot_id:
             raise Refused("cant_delete_message")
         del conversation.messages[message.ts]
         return {"channel": conversation.id, "ts": message.ts}
 
     def ephemeral(self, app: App, form: Form) -> Form:
-        conversation = self._conversation(app, form)
+        conversation = self.conversation(app, form)
         if conversation.is_archived:
             raise Refused("is_archived")
         if form.get("user") not in conversation.members:
@@ -209,14 +209,14 @@ class WebApi:
         self.world.ephemerals.append(shown)
 
     def history(self, app: App, form: Form) -> Form:
-        conversation = self._conversation(app, form)
+        conversation = self.conversation(app, form)
         self._scope(app, f"{_KINDS[conversation.kind]}:history")
         return self._page(conversation.top()[::-1], form)
 
     def replies(self, app: App, form: Form) -> Form:
-        conversation = self._conversation(app, form)
+        conversation = self.conversation(app, form)
         self._scope(app, f"{_KINDS[conversation.kind]}:history")
-        asked = self._message(conversation, form.get("ts"), "thread_not_found")
+        asked = self.message(conversation, form.get("ts"), "thread_not_found")
         root = conversation.messages.get(asked.thread_ts or asked.ts, asked)
         return self._page([root, *conversation.replies(root.ts)], form, always=root)
 
@@ -243,101 +243,6 @@ class WebApi:
             "response_metadata": _cursor(f"c{start + limit}" if is_more else ""),
         }
 
-    # --- reactions, files, views -------------------------------------------------------------------
-
-    def reactions_get(self, app: App, form: Form) -> Form:
-        conversation = self._conversation(app, form)
-        message = self._message(conversation, form.get("timestamp"))
-        return {"type": "message", "channel": conversation.id, "message": message_form(message, self.world)}
-
-    def react(self, app: App, form: Form) -> Form:
-        message = self._message(self._conversation(app, form), form.get("timestamp"))
-        users = message.reactions.setdefault(_emoji(form), [])
-        if app.bot_user in users:
-            raise Refused("already_reacted")
-        users.append(app.bot_user)
-        return {}
-
-    def unreact(self, app: App, form: Form) -> Form:
-        message = self._message(self._conversation(app, form), form.get("timestamp"))
-        users = message.reactions.get(_emoji(form), [])
-        if app.bot_user not in users:
-            raise Refused("no_reaction")
-        users.remove(app.bot_user)
-        if not users:
-            del message.reactions[_emoji(form)]
-        return {}
-
-    def upload_url(self, app: App, form: Form) -> Form:
-        if not form.get("filename") or int(form.get("length") or 0) <= 0:
-            raise Refused("invalid_arguments")
-        file = File(id=self.world.id("F"), name=str(form["filename"]), length=int(form["length"]), app=app.id)
-        self.world.files[file.id] = file
-        return {"upload_url": f"{self.base_url()}/upload/{file.id}", "file_id": file.id}
-
-    def _file(self, app: App, file_id: object) -> File:
-        file = self.world.files.get(str(file_id))
-        if file is None or file.app != app.id or file.content is None:
-            raise Refused("file_not_found")
-        return file
-
-    def complete_upload(self, app: App, form: Form) -> Form:
-        files = [self._file(app, one.get("id")) for one in form.get("files") or []]
-        if not files:
-            raise Refused("invalid_arguments")
-        if any(file.is_complete for file in files):
-            raise Refused("file_update_failed")
-        where = form.get("channel_id") or form.get("channels")
-        if where:
-            conversation = self._conversation(app, {"channel": where})
-            if conversation.is_archived:
-                raise Refused("is_archived")
-            thread = form.get("thread_ts")
-            if thread is not None:
-                self._message(conversation, thread, "thread_not_found")
-            text, ts = str(form.get("initial_comment") or ""), self.world.ts()
-            message = Message(channel=conversation.id, ts=ts, user=app.bot_user, text=text)
-            message.bot_id, message.app_id, message.thread_ts, message.files = app.bot_id, app.id, thread, files
-            message.blocks = _with_ids(form.get("blocks") or [])
-            self.world.keep(message)
-            self.tell(conversation.id, message_event(message, conversation, self.world) | {"subtype": "file_share"})
-        for file in files:
-            file.is_complete, file.shared_in = True, where
-        return {"files": [file_form(file) for file in files]}
-
-    def views_open(self, app: App, form: Form) -> Form:
-        trigger = str(form.get("trigger_id") or "")
-        if trigger not in self.triggers:
-            raise Refused("invalid_trigger_id")
-        until = self.triggers[trigger]
-        if until == 0:
-            raise Refused("exchanged_trigger_id")
-        if until < self.clock():
-            raise Refused("expired_trigger_id")
-        check_view(form.get("view"), kind="modal")
-        self.triggers[trigger] = 0
-        view = standing_view(app, form["view"], self.world)
-        self.opened.append((trigger, view))
-        return {"view": view}
-
-    def views_publish(self, app: App, form: Form) -> Form:
-        person = self.world.people.get(str(form.get("user_id")))
-        if person is None or person.team != app.team.id:
-            raise Refused("invalid_arguments", "user_id")
-        if not app.has_home:
-            raise Refused("not_enabled")
-        check_view(form.get("view"), kind="home")
-        view = standing_view(app, form["view"], self.world)
-        self.world.homes[app.id, person.id] = view
-        return {"view": view}
-
-
-def _with_ids(blocks: list[Form]) -> list[Form]:
-    kept = copy.deepcopy(blocks)
-    for number, block in enumerate(kept):
-        block.setdefault("block_id", f"b{number}x")
-    return kept
-
 
 def _true(value: object) -> bool:
     return str(value).lower() in {"true", "1"}
@@ -345,13 +250,6 @@ def _true(value: object) -> bool:
 
 def _cursor(cursor: str) -> Form:
     return {"next_cursor": cursor}
-
-
-def _emoji(form: Form) -> str:
-    name = str(form.get("name") or "")
-    if not re.fullmatch(r"[a-z0-9_+\-']+(::skin-tone-[2-6])?", name):
-        raise Refused("invalid_name")
-    return name
 
 
 _METHODS: dict[str, Callable[[WebApi, App, Form], Form]] = {
@@ -367,12 +265,5 @@ _METHODS: dict[str, Callable[[WebApi, App, Form], Form]] = {
     "chat.update": WebApi.update,
     "chat.delete": WebApi.delete,
     "chat.postEphemeral": WebApi.ephemeral,
-    "reactions.get": WebApi.reactions_get,
-    "reactions.add": WebApi.react,
-    "reactions.remove": WebApi.unreact,
-    "files.getUploadURLExternal": WebApi.upload_url,
-    "files.completeUploadExternal": WebApi.complete_upload,
-    "views.open": WebApi.views_open,
-    "views.publish": WebApi.views_publish,
+    **surfaces.METHODS,
 }
-__all__ = ["WebApi", "check_blocks"]
