@@ -33,6 +33,7 @@ from bot.domain.execution import (
     Stream,
     Trigger,
 )
+from bot.domain.gate import Admission, Gate, RoomPolicy
 from bot.domain.policy import Policy
 from bot.domain.session import (
     DEFAULT_ACCOUNT,
@@ -65,7 +66,9 @@ async def core(folder: Path, network_url: str, public_key: bytes) -> AsyncIterat
     try:
         await store.write(lambda tx: _pair(tx, public_key))
         channel = LoopbackChannel(network_url, CHANNEL, DEFAULT_ACCOUNT)
-        parts = Core(CoreSettings(policy=Policy()), store, {(CHANNEL, DEFAULT_ACCOUNT): channel}, SystemClock())
+        heard = Admission(room_policy=RoomPolicy.OPEN, require_mention=False)
+        settings = CoreSettings(policy=Policy(), gate=Gate(admissions={(CHANNEL, DEFAULT_ACCOUNT): heard}))
+        parts = Core(settings, store, {(CHANNEL, DEFAULT_ACCOUNT): channel}, SystemClock())
         hub = Hub(new_key(), parts.reports, on_connect=parts.signals.all)
         server = web.Application()
         server.add_routes(hub.routes())

@@ -101,7 +101,7 @@ class Core:
         self.clock = clock
         self.signals = Signals() if signals is None else signals
         self.reports = Completion(store, self.signals)
-        self.inbox = Intake(store, settings.policy, self.signals, settings.scope)
+        self.inbox = Intake(store, settings.policy, self.signals, settings.scope, settings.gate)
         self.heartbeat = Heartbeat(
             store, channels, clock, self.signals, notify_asker=settings.notify_asker, fallbacks=settings.fallbacks
         )

@@ -140,8 +140,13 @@ class Inbox(Protocol):
         """Cards that wait for a decision: their reactions are read again after a gap."""
         ...
 
-    async def suggest(self, peer: Peer, sender: Sender, what: Suggest, typed: str) -> Sequence[Suggestion]:
-        """At most 25 completions, for whom the gate admits there; empty for everybody else."""
+    async def suggest(
+        self, peer: Peer, sender: Sender, what: Suggest, typed: str, space: str | None = None
+    ) -> Sequence[Suggestion]:
+        """At most 25 completions, for whom the gate admits there; empty for everybody else.
+
+        `space` is the guild or workspace, as of an `InboundMessage`: it may be all that allows the room.
+        """
         ...
 
     async def awaiting(self, channel: ChannelName, sender: Sender) -> Sequence[Post]:

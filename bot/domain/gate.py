@@ -146,9 +146,9 @@ class Gate:
             return self._known(reaction.peer)
         return self._speak(policy, reaction.peer, reaction.sender, space=None, is_addressed=True, is_verdict=False)
 
-    def may_complete(self, policy: Policy, peer: Peer, sender: Sender, *, is_paired: bool) -> bool:
+    def may_complete(self, policy: Policy, peer: Peer, sender: Sender, *, space: str | None, is_paired: bool) -> bool:
         """Whether completions of what somebody types may name nodes and executions to them."""
-        verdict = self._speak(policy, peer, sender, space=None, is_addressed=True, is_verdict=False)
+        verdict = self._speak(policy, peer, sender, space=space, is_addressed=True, is_verdict=False)
         return isinstance(verdict, Admit) or (isinstance(verdict, AskToPair) and is_paired)
 
     def _known(self, peer: Peer) -> Admit | Ignore:

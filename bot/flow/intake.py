@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 from bot.domain.event import InputKind, InputState, NewEvent, NewInput, Payload, Say
 from bot.domain.execution import ExecutionId
+from bot.domain.gate import AskToPair, Closed, Gate
 from bot.domain.message import (
     Action,
     Answer,
@@ -38,7 +39,8 @@ from bot.domain.session import (
     SessionKey,
     key_for,
 )
-from bot.domain.words import Approve, Deny, Pause, Resume, Unclear, Urgent, parse_words
+from bot.domain.words import Approve, Deny, Pause, Resume, Unclear, Urgent, Words, parse_words
+from bot.flow.admission import NOT_HEARD, Admissions, offer_code
 from bot.flow.decision import Decider, decide, switch
 from bot.flow.delivery import reopen, settle
 from bot.flow.lookup import awaiting, output, suggestions
@@ -64,11 +66,22 @@ class Intake:
     policy: Policy
     signals: Signals
     scope: DirectScope = DirectScope.PER_ACCOUNT_CHANNEL_PEER
+    gate: Gate = field(default_factory=Gate)
+    noted: dict[tuple[str, str, Closed], float] = field(default_factory=dict)
+    """When it was last logged that somebody was ignored there, and why. In memory only."""
 
     async def message(self, message: InboundMessage) -> Answer:
-        """Record a message; a repeated delivery changes nothing."""
-        address = ReturnAddress(peer=message.peer, message_id=message.message_id)
+        """Record a message; a repeated delivery changes nothing, and neither does one that the gate ignores."""
         words = parse_words(message.text)
+        heard = await self._admissions.hears(message, words)
+        if heard is True:
+            return await self._heard(message, words)
+        if isinstance(heard, AskToPair):
+            await self._offer_code(message)
+        return Answer()
+
+    async def _heard(self, message: InboundMessage, words: Words) -> Answer:
+        address = ReturnAddress(peer=message.peer, message_id=message.message_id)
 
         def record(tx: Tx) -> bool:
             late = tx.now - message.sent_at > SEEN_LATE_S
@@ -106,6 +119,8 @@ class Intake:
 
     async def press(self, press: ButtonPress) -> Answer:
         """A button. Decisions are made at once and answered privately; `again` and `output` become inputs."""
+        if not await self._admissions.takes(press):
+            return Answer(note=NOT_HEARD)
         note = await self.store.write(lambda tx: self._press(tx, press))
         self._look()
         return Answer(note=note)
@@ -113,6 +128,8 @@ class Intake:
     async def reaction(self, reaction: Reaction) -> Answer:
         """A tick or a cross on a card decides; anything else, anywhere else, is talk."""
         if decision_of(reaction.emoji) is None:
+            return Answer()
+        if not await self._admissions.takes(reaction):
             return Answer()
         note = await self.store.write(lambda tx: self._reaction(tx, reaction))
         self._look()
@@ -132,9 +149,17 @@ class Intake:
     async def open_cards(self, channel: ChannelName, account: AccountName) -> Sequence[Standing]:
         return await self.store.read(lambda tx: tx.cards.open_at(channel, account))
 
-    async def suggest(self, peer: Peer, sender: Sender, what: Suggest, typed: str) -> Sequence[Suggestion]:
+    async def suggest(
+        self, peer: Peer, sender: Sender, what: Suggest, typed: str, space: str | None = None
+    ) -> Sequence[Suggestion]:
         person, session = self._decider(peer, sender).person, self._session(peer, sender)
-        return await self.store.read(lambda tx: suggestions(tx, self.policy, person, session, what, typed))
+
+        def complete(tx: Tx) -> Sequence[Suggestion]:
+            if not self._admissions.completes(tx, peer, sender, space):
+                return ()
+            return suggestions(tx, self.policy, person, session, what, typed)
+
+        return await self.store.read(complete)
 
     async def awaiting(self, channel: ChannelName, sender: Sender) -> Sequence[Post]:
         person = self.policy.directory.identify(channel, sender.native)
@@ -159,6 +184,24 @@ class Intake:
         if settled:
             self._look()
         return False
+
+    async def _offer_code(self, message: InboundMessage) -> None:
+        address = ReturnAddress(peer=message.peer, message_id=message.message_id)
+        session = self._session(message.peer, message.sender)
+
+        def offer(tx: Tx) -> Closed | None:
+            if tx.now - message.sent_at > SEEN_LATE_S:
+                return Closed.SEEN_LATE
+            return None if offer_code(tx, session, address, message.sender) else Closed.TOO_MANY_PENDING
+
+        closed = await self.store.write(offer)
+        if closed is not None:
+            self._admissions.note(message.peer, closed)
+        self.signals.heartbeat.wake()
+
+    @property
+    def _admissions(self) -> Admissions:
+        return Admissions(self.store, self.policy, self.gate, self.noted)
 
     def _press(self, tx: Tx, press: ButtonPress) -> str | None:
         button, decider = press.button, self._decider(press.peer, press.sender)

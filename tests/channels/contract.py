@@ -123,7 +123,10 @@ class RecordingInbox:
         del channel, account
         return tuple(self.cards)
 
-    async def suggest(self, peer: Peer, sender: Sender, what: Suggest, typed: str) -> Sequence[Suggestion]:
+    async def suggest(
+        self, peer: Peer, sender: Sender, what: Suggest, typed: str, space: str | None = None
+    ) -> Sequence[Suggestion]:
+        del space
         self.suggested.append((peer, sender, what, typed))
         return tuple(self.suggestions)
 

@@ -23,6 +23,7 @@ from bot.domain.execution import (
     Output,
     Stream,
 )
+from bot.domain.gate import Closed, Gate
 from bot.domain.message import Action, Answer, Button, ButtonPress, Capabilities, InboundMessage, Reaction, Sender
 from bot.domain.policy import Directory, Person, Policy, Rule, Verdict
 from bot.domain.session import (
@@ -51,6 +52,7 @@ from bot.flow.turn import Turns
 from bot.ports import Agent, Tx
 from tests.clock import START, ManualClock
 from tests.flow.ends import CHANNEL, NODE, RecordingChannel, RecordingHub, WatchedStore
+from tests.gates import OPEN_GATE
 from tests.platforms.forms import text_of
 
 LOST_AFTER_S = 600.0
@@ -124,6 +126,9 @@ class Stage:
     agent: Agent | None = None
     """Ours where a test lays no other one ready."""
     scope: DirectScope = DirectScope.PER_ACCOUNT_CHANNEL_PEER
+    gate: Gate = OPEN_GATE
+    """Hears everybody everywhere, where a test lays no other one ready."""
+    noted: dict[tuple[str, str, Closed], float] = field(default_factory=dict)
     listening_since: float = START
     settled_at: float = START
 
@@ -135,7 +140,7 @@ class Stage:
 
     @property
     def intake(self) -> Intake:
-        return Intake(self.store, self.policy, self.signals, self.scope)
+        return Intake(self.store, self.policy, self.signals, self.scope, self.gate, self.noted)
 
     @property
     def reports(self) -> Completion:

@@ -16,6 +16,7 @@ from bot.domain.session import (
     ThreadId,
 )
 from bot.flow.schedule import ActiveHours
+from tests.gates import OPEN_GATE
 
 NETWORKS = ("discord", "slack", "whatsapp")
 ACCOUNTS = tuple((network, "default") for network in NETWORKS)
@@ -52,6 +53,7 @@ def a_settings(
 ) -> CoreSettings:
     return CoreSettings(
         policy=Policy(directory=Directory(people=people), owners=owners, rules=rules),
+        gate=OPEN_GATE,
         scope=scope,
         cadence_every_s=cadence_every_s,
         active_hours=active_hours,
