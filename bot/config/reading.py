@@ -86,7 +86,11 @@ class _Reader:
         except tomllib.TOMLDecodeError as fault:
             at = re.search(r"\(at (.*)\)", str(fault))
             where = at[1] if at else "somewhere"
-            self._fault((), f"is no TOML at {where}; strings stand in double quotes, a table's name in [brackets]")
+            self._fault(
+                (),
+                f"is no TOML at {where}; strings stand in double quotes, a table's name in [brackets], and a list's, "
+                "such as [[rule]] or [[people]], in two on both sides",
+            )
         return None
 
     def _expanded(self, value: object, loc: tuple[int | str, ...]) -> object:
@@ -194,12 +198,17 @@ def _worded(error: ErrorDetails) -> str:
     """The model's fault as ours, with the remedy. Its messages hold no input: values are left out above."""
     loc = error["loc"]
     if error["type"] == "extra_forbidden":
-        model = _model_at(loc[:-1])
+        model, plain = _model_at(loc[:-1]), Settings.model_fields.get(str(loc[-1]))
+        if plain is not None and _model_of(plain) is None:
+            # TOML gives a plain key to the table above it, so that one appended to a file ends up in the last table.
+            return "unknown key here; move it to the top of the file, above the first [table]"
         return f"unknown key; {did_you_mean(str(loc[-1]), model.model_fields if model else ())}"
     if error["type"] == "value_error":
         return error["msg"].removeprefix("Value error, ")
     field = _field_at(loc)
     remedy = f"; it is: {field.description}" if field is not None and field.description else ""
+    if error["type"] == "tuple_type" and field is not None and _model_of(field) is not None:
+        return f"is a list of tables; write [[{loc[-1]}]], with two brackets on both sides"
     if error["type"] == "missing":
         return f"is missing{remedy}"
     return error["msg"].replace("Input should", "should", 1) + remedy

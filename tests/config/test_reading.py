@@ -177,6 +177,16 @@ def test_broken_toml_is_said_with_its_place(tmp_path: Path, text: str, fault: st
     assert faults_of(written(tmp_path, text))[0].startswith(fault)
 
 
+def test_the_brackets_of_a_list_and_a_plain_key_below_a_table_are_said_with_the_way_out(tmp_path: Path) -> None:
+    (half,) = faults_of(written(tmp_path, '[[rule]\nname = "r"\n'))
+    assert "[[rule]]" in half
+    assert "in two on both sides" in half
+    (single,) = faults_of(written(tmp_path, '[rule]\nname = "r"\n'))
+    assert single == "config.toml: rule: is a list of tables; write [[rule]], with two brackets on both sides"
+    (below,) = faults_of(written(tmp_path, '[[people]]\nname = "a"\nids = ["web:a"]\nowners = ["a"]\n'))
+    assert below.startswith("config.toml: people[0].owners: unknown key here; move it to the top of the file")
+
+
 def test_a_file_that_is_not_there_or_not_text_is_a_fault(tmp_path: Path) -> None:
     assert "there is no such file; `homing run` writes one" in faults_of(tmp_path / "config.toml")[0]
     path = tmp_path / "config.toml"
