@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.cli import shown
 from bot.cli.opened import settings_of
 from bot.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
+from bot.errors import ConfigError
 
 
 def check(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
@@ -16,13 +17,20 @@ def check(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """
     from bot.config import warnings
 
-    found = warnings(settings_of(config))
+    try:
+        found = warnings(settings_of(config))
+    except ConfigError as fault:
+        if not config.is_file():
+            raise
+        # Half a config would be warned about for what its other half says.
+        again = "mend this, then check again: what is odd is looked for where there is no fault"
+        raise ConfigError((*fault.faults, again)) from fault
     if as_json:
         shown.document({"ok": True, "warnings": list(found)})
         return
     for text in found:
         shown.line(f"warning: {text}")
-    shown.line(f"{config.name}: no fault")
+    shown.line(f"{config.name}: no fault; a gateway that runs reads it at its next start")
 
 
 def schema(as_json: AsJson = False) -> None:
