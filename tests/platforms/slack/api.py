@@ -144,7 +144,7 @@ class WebApi:
             channel=conversation.id,
             ts=self.world.ts(),
             user=app.bot_user,
-            text=str(form.get("text") or "")[:40_000],
+            text=str(form.get("text") or ""),
             bot_id=app.bot_id,
             app_id=app.id,
             thread_ts=thread,
@@ -164,7 +164,7 @@ class WebApi:
             raise Refused("cant_update_message")
         if conversation.is_archived:
             raise Refused("is_archived")
-        check_message(form, is_update=True)
+        check_message(form)
         message.earlier.append(message.blocks)
         if form.get("text") is not None:
             message.text = str(form["text"])

@@ -1,0 +1,94 @@
+"""Our Slack adapter, started against the Slack that we play: what all of its tests stand on.
+
+Deliberately absent: what is tested.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from bot.domain.message import Button
+from bot.domain.session import MessageId, Peer
+from bot.ports import Channel
+from tests.channels.contract import RecordingInbox, Shown, until
+from tests.platforms.slack import SlackNetwork
+from tests.platforms.slack.network import sent_by
+from tests.platforms.slack.people import Told
+from tests.platforms.slack.world import App, Conversation, Person
+
+
+@dataclass(slots=True)
+class SlackRig:
+    """One life of the adapter on a network that outlives it."""
+
+    network: SlackNetwork
+    channel: Channel
+    inbox: RecordingInbox
+    account: str = "default"
+    has_threads: bool = True
+    peers: Sequence[Peer] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        self.peers = (*self.network.rooms, self.network.direct(self.ana.id))
+
+    @property
+    def app(self) -> App:
+        return self.network.account(self.account)
+
+    @property
+    def ana(self) -> Person:
+        return self.network.who(self.network.person("ana"))
+
+    @property
+    def here(self) -> Peer:
+        return self.peers[0]
+
+    @property
+    def room(self) -> Conversation:
+        return self.network.conversation(self.here)
+
+    async def write(self, peer: Peer, text: str, *, repeats: int = 0) -> MessageId:
+        return await self.network.say(peer, self._who(peer), text, repeats=repeats)
+
+    async def press(self, peer: Peer, message_id: MessageId, button: Button, *, reason: str = "") -> None:
+        await self.pressed(peer, message_id, button, reason=reason)
+
+    async def pressed(self, peer: Peer, message_id: MessageId, button: Button, *, reason: str = "") -> Told:
+        return await self.network.people.press(
+            self.network.account(peer.account),
+            self.network.who(self._who(peer)),
+            self.network.message(peer, message_id),
+            lambda shown: sent_by(shown) == button.token(),
+            reason=reason,
+        )
+
+    async def shown(self, peer: Peer) -> Sequence[Shown]:
+        return [
+            Shown(message_id=seen.id, text=seen.text, buttons=tuple(sent for _, sent in seen.buttons))
+            for seen in self.network.seen(peer)
+        ]
+
+    def _who(self, peer: Peer) -> str:
+        return peer.id if peer.kind.value == "direct" else self.ana.id
+
+
+@contextlib.asynccontextmanager
+async def running(
+    network: SlackNetwork, inbox: RecordingInbox | None = None, *, account: str = "default"
+) -> AsyncIterator[SlackRig]:
+    """The adapter of this account, connected; closed at the end."""
+    rig = SlackRig(network, network.channel(account), inbox or RecordingInbox(), account)
+    await rig.channel.start(rig.inbox)
+    try:
+        await until(lambda: is_connected(network, account), what="Slack can reach the adapter")
+        yield rig
+    finally:
+        await rig.channel.close()
+
+
+def is_connected(network: SlackNetwork, account: str = "default") -> bool:
+    if network.is_http:
+        return network.account(account).request_url is not None
+    return bool(network.server.postman.open_sockets(account))
