@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from bot import __version__
-from bot.cli import checks, config, events, executions, nodes, processes, shown, switches
+from bot.cli import checks, config, events, executions, nodes, pairing, processes, shown, switches
 from bot.errors import ConfigError, HomingError
 
 _NEEDS_GATEWAY = "this command needs the gateway's packages; in Homing's checkout: pip install '.[gateway]'"
@@ -32,6 +32,10 @@ app = typer.Typer(
 )
 _groups: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     "nodes": ("Who may run commands.", {"list": nodes.list_, "pair": nodes.pair, "revoke": nodes.revoke}),
+    "pairing": (
+        "Who may speak to the bot.",
+        {"list": pairing.list_, "approve": pairing.approve, "revoke": pairing.revoke},
+    ),
     "events": ("What is owed to people.", {"list": events.list_, "retell": events.retell}),
     "approvals": ("What waits for a decision.", {"pending": executions.pending}),
     "config": (

@@ -30,7 +30,7 @@ def pause(
 
     Example: homing pause freeze until Monday
     """
-    said, by = " ".join(reason or []), _operator()
+    said, by = " ".join(reason or []), operator()
 
     async def change(_: Settings, store: OpenStore) -> Paused | None:
         return await store.write(lambda tx: _pause(tx, by, said))
@@ -136,7 +136,7 @@ def native_of(settings: Settings, name: str) -> str:
     return name
 
 
-def _operator() -> str:
+def operator() -> str:
     """Who sits at the terminal, for the record: the system's word, not a proof."""
     try:
         return f"{getpass.getuser()} (terminal)"
