@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
@@ -40,6 +42,7 @@ from bot.networks import Accounts, build_channels, mount
 from bot.node.hub import Hub
 from bot.node.identity import KeyPair, load_or_create_key
 from bot.ports import Clock, NodeHub, Store, Tx
+from bot.presence import noted
 from bot.store import OpenStore, open_store
 from channels.web.access import invite
 
@@ -174,16 +177,21 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) ->
         core = Core(core_settings(settings), store, channels, clock, signals)
         hub = Hub(identity, core.reports, on_connect=signals.all)
         server.add_routes(hub.routes())
-        # The loops run before the server listens: whoever comes first is not sent away.
-        async with (
-            core.running(hub),
-            _serving(server, settings) as port,
-            _closing(hub),
-            _embedded(settings, identity, store, port),
-        ):
-            await _announce(settings, store, clock, port, announce)
-            await ended.wait()
-            announce("Ending. The local node's commands end now; what other nodes run goes on and is told later.")
+        # Bound before the loops run: a gateway that cannot listen takes in nothing and tells nothing. Served after:
+        # whoever comes first waits for a moment, and is not sent away.
+        with _bound(settings) as door:
+            port = int(door.getsockname()[1])
+            async with (
+                core.running(hub),
+                _serving(server, door),
+                _closing(hub),
+                _embedded(settings, identity, store, port),
+            ):
+                page = settings.url_at(port)
+                with noted(settings, page):
+                    await _announce(settings, store, clock, page, announce)
+                    await ended.wait()
+                announce("Ending. The local node's commands end now; what other nodes run goes on and is told later.")
     finally:
         await store.close()
 
@@ -206,19 +214,28 @@ def core_settings(settings: Settings) -> CoreSettings:
     )
 
 
+@contextmanager
+def _bound(settings: Settings) -> Iterator[socket.socket]:
+    """Where page and nodes come in; the system chose its port where the config says 0. Raises `ConfigError`."""
+    host, port = settings.gateway.host, settings.gateway.port
+    try:
+        door = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as fault:
+        why = fault.strerror if isinstance(fault, socket.gaierror) else os.strerror(fault.errno or 0)
+        words = f"gateway.port: cannot listen at {host}:{port} ({why}); is a gateway running already?"
+        raise ConfigError((f"{words} Choose another port",)) from fault
+    with door:
+        yield door
+
+
 @asynccontextmanager
-async def _serving(server: web.Application, settings: Settings) -> AsyncIterator[int]:
-    """The one HTTP server of page and nodes; gives the port, which the system chose where the config says 0."""
+async def _serving(server: web.Application, door: socket.socket) -> AsyncIterator[None]:
+    """The one HTTP server of page and nodes."""
     runner = web.AppRunner(server, access_log=None, handle_signals=False, shutdown_timeout=5.0)
     await runner.setup()
     try:
-        host, port = settings.gateway.host, settings.gateway.port
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as fault:
-            words = f"gateway.port: cannot listen at {host}:{port} ({fault.strerror}); is a gateway running already?"
-            raise ConfigError((f"{words} Choose another port",)) from fault
-        yield int(runner.addresses[0][1])
+        await web.SockSite(runner, door).start()
+        yield
     finally:
         await runner.cleanup()
 
@@ -266,13 +283,12 @@ async def _embedded(settings: Settings, identity: KeyPair, store: OpenStore, por
 
 
 async def _announce(
-    settings: Settings, store: OpenStore, clock: Clock, port: int, announce: Callable[[str], None]
+    settings: Settings, store: OpenStore, clock: Clock, page: str, announce: Callable[[str], None]
 ) -> None:
     """Where to go, and what to do first."""
     if not settings.web.enabled:
         announce("The gateway runs. The web chat is off ([web] enabled).")
         return
-    page = settings.url if settings.gateway.public_url else f"http://{settings.gateway.host}:{port}"
     directory = to_policy(settings).directory
     known = {person.native for person in await store.chat_log.people()}
     for owner in directory.expand(settings.owners):
@@ -284,9 +300,9 @@ async def _announce(
     announce("Another link: homing invite <name>. What is wrong, if anything: homing doctor. Ctrl-C ends it.")
 
 
-async def invitation(settings: Settings, store: OpenStore, *, native: str, name: str, now: float) -> str:
+async def invitation(page: str, store: OpenStore, *, native: str, name: str, now: float) -> str:
     """A one-time link that signs this person in to the web chat. Raises `Malformed` for an id we cannot carry."""
-    return settings.url + await invite(store.chat_log, native=native, name=name, now=now)
+    return page + await invite(store.chat_log, native=native, name=name, now=now)
 
 
 def _signalled() -> asyncio.Event:

@@ -112,7 +112,7 @@ def invite(
         if not settings.web.enabled:
             raise HomingError("the web chat is off; set enabled = true in [web] first")
         native = native_of(settings, name)
-        return native, await invitation(settings, store, native=native, name=name, now=WallClock().now())
+        return native, await invitation(settings.url, store, native=native, name=name, now=WallClock().now())
 
     native, link = with_store(config, change)
     if as_json:

@@ -294,11 +294,15 @@ class Settings(BaseSettings):
 
     @property
     def url(self) -> str:
-        """Where people reach the page, without a slash at the end."""
+        """Where people reach the page, without a slash at the end, as the config says."""
+        return self.url_at(self.gateway.port)
+
+    def url_at(self, port: int) -> str:
+        """The same for a gateway that listens at this port: where the config says 0 the system chooses one."""
         if self.gateway.public_url is not None:
             return self.gateway.public_url.rstrip("/")
         host = f"[{self.gateway.host}]" if ":" in self.gateway.host else self.gateway.host
-        return f"http://{host}:{self.gateway.port}"
+        return f"http://{host}:{port}"
 
     @property
     def work_dir(self) -> Path:

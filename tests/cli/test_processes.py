@@ -109,6 +109,9 @@ def test_a_port_that_is_taken_is_one_line_with_the_remedy(terminal: Terminal) ->
     last = ended.err.splitlines()[-1]
     assert last.startswith("homing: ")
     assert "cannot listen at 127.0.0.1" in last
+    assert "(Address already in use)" in last
+    # It is known before anything is taken in.
+    assert "web.started" not in ended.err
     assert "Traceback" not in ended.err
 
 

@@ -1,0 +1,89 @@
+"""Whether a gateway runs here, and where its page really is: what other processes of this machine can see of it.
+
+Deliberately absent: gateways on other machines. On PostgreSQL there may be some, which no file of ours shows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from bot.config import Settings
+
+_SQLITE = "sqlite:///"
+_MAX_NOTE_BYTES = 4_096
+"""A process id and an address."""
+
+
+def holder(settings: Settings) -> str | None:
+    """The process that holds the lock of the SQLite file; None where nobody does, and on another database."""
+    if not settings.store_url.startswith(_SQLITE):
+        return None
+    try:
+        descriptor = os.open(settings.store_url.removeprefix(_SQLITE) + ".lock", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        # Shared: a gateway that starts in this moment is refused only if we hold it, for microseconds.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def is_running(settings: Settings) -> bool | None:
+    """Whether a gateway runs on this store. None: the store is shared, and none of this machine is known to."""
+    if settings.store_url.startswith(_SQLITE):
+        return holder(settings) is not None
+    return True if page(settings) is not None else None
+
+
+def page(settings: Settings) -> str | None:
+    """Where the gateway that runs here has its page; None where none runs, or it says nothing."""
+    try:
+        with _note(settings).open("rb") as file:
+            process, _, address = file.read(_MAX_NOTE_BYTES).decode().strip().partition(" ")
+    except (OSError, UnicodeDecodeError):
+        return None
+    # A gateway that was killed leaves its note behind: it counts for as long as who wrote it is there.
+    is_there = process == holder(settings) if settings.store_url.startswith(_SQLITE) else _is_alive(process)
+    return address if is_there and address else None
+
+
+@contextlib.contextmanager
+def noted(settings: Settings, address: str) -> Iterator[None]:
+    """Leave a note of the page's address for as long as the gateway runs: the port may not be the config's."""
+    note = _note(settings)
+    written = f"{os.getpid()} {address}"
+    draft = note.with_name(f".{note.name}.{os.getpid()}")
+    draft.write_text(written, encoding="utf-8")
+    draft.replace(note)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if note.read_text(encoding="utf-8") == written:
+                note.unlink()
+
+
+def _note(settings: Settings) -> Path:
+    return settings.gateway.data_dir / "gateway.page"
+
+
+def _is_alive(process: str) -> bool:
+    if not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        # There, and another user's.
+        return True
+    return True
