@@ -6,12 +6,13 @@ Deliberately absent: printing, which the command line does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import ipaddress
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,13 +23,16 @@ from bot.domain.node import Pairing
 from bot.domain.parts import duration
 from bot.errors import ConfigError, StoreError
 from bot.inquiry import MAX_COUNTED, Standing, is_heard, standing
-from bot.ports import Clock
+from bot.networks import build_networks
+from bot.ports import Channel, Clock
 from bot.store import OpenStore, open_store
 
 SCARCE_BYTES = 256 * 2**20
 """Below this the next burst of output may fill the disk: a thousand results of 256 KiB each."""
 ANSWER_S = 2.0
 """A gateway on this machine or the next answers in milliseconds."""
+CHECK_S = 10.0
+"""What one account's network has to answer in, with several questions. Whoever runs this waits for it."""
 OVERDUE_S = 120.0
 """What is owed for so long is not merely waiting for its turn: a telling takes well under a second."""
 
@@ -61,6 +65,7 @@ async def examine(config: Path, environ: Mapping[str, str], clock: Clock) -> tup
     runs = await _gateway(settings)
     found.append(runs)
     found += await _store(settings, clock, runs=runs.level is Level.OK)
+    found += await accounts(build_networks(settings, clock).values())
     if settings.local_node.enabled:
         found.append(
             Finding(
@@ -72,6 +77,28 @@ async def examine(config: Path, environ: Mapping[str, str], clock: Clock) -> tup
             )
         )
     return tuple(found)
+
+
+async def accounts(channels: Iterable[Channel]) -> list[Finding]:
+    """What the networks say of their accounts, all asked at once."""
+    found = await asyncio.gather(*(_account(channel) for channel in channels))
+    return [one for findings in found for one in findings]
+
+
+async def _account(channel: Channel) -> list[Finding]:
+    what = f"{channel.name} ({channel.account})"
+    try:
+        async with asyncio.timeout(CHECK_S):
+            checks = await channel.check()
+    except TimeoutError:
+        said = f"the network did not answer within {CHECK_S:.0f} s"
+        return [Finding(level=Level.FAULT, what=what, said=said, remedy="look at api_base, the proxy and the way out")]
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                await channel.close()
+    levels = {True: Level.OK, False: Level.FAULT}
+    return [Finding(level=levels[one.is_ok], what=what, said=one.said, remedy=one.remedy) for one in checks]
 
 
 def _file_rights(config: Path, settings: Settings) -> Iterator[Finding]:

@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bot.config": (*DOMAIN, "bot.config"),
     "bot.embedded": (*DOMAIN, "bot.node"),
     "bot.networks": (*PORTS, "bot.config", "bot.store", "bot.loop", "channels"),
-    "bot.doctor": (*PORTS, "bot.config", "bot.store", "bot.inquiry", "bot.loop", "bot.networks"),
+    "bot.doctor": (*PORTS, "bot.config", "bot.store", "bot.inquiry", "bot.networks"),
     "bot.demo": (*GROUND, "bot.demo"),
     "bot.app": (*PORTS, "bot", "channels"),
     "bot.cli": ("bot",),

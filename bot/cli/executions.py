@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +13,7 @@ from bot.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, Limit
 from bot.domain.execution import Execution, ExecutionId, ExecutionState
 from bot.domain.parts import duration
 from bot.domain.results import ending_words, title
-from bot.domain.session import format_key
+from bot.domain.session import DEFAULT_ACCOUNT, format_key
 from bot.domain.words import parse_id
 from bot.errors import HomingError, Malformed
 from bot.inquiry import MAX_COUNTED, OPEN, Chain, Standing, Telling, is_heard, listed, standing, why
@@ -28,7 +29,7 @@ _RequestColumns = ("id", "state", "node", "asked by", "where", "asked at", "comm
 def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """How things stand.
 
-    Open executions, what is owed, the nodes, and whether dispatch is paused.
+    Open executions, what is owed, the nodes, the accounts, and whether dispatch is paused.
 
     Example: homing status --json
     """
@@ -38,7 +39,7 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
 
     settings, now = with_store(config, ask)
     if as_json:
-        shown.document(_standing_form(now))
+        shown.document({**_standing_form(now), "accounts": [_account_form(one) for one in _accounts(settings)]})
         return
     times = shown.Times(settings.display.time_zone)
     if now.paused is not None:
@@ -55,6 +56,8 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
         shown.line(f"node        {node.name}: {node.pairing.value}, {heard}")
     if not now.nodes:
         shown.line("node        none has ever connected")
+    for account in _accounts(settings):
+        shown.line(f"account     {account.channel} ({account.account}): {account.hears}")
 
 
 def executions(
@@ -253,6 +256,32 @@ def _chain_form(chain: Chain) -> dict[str, object]:
         "open": list(chain.open),
         "closed": not chain.open,
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Account:
+    """One account of the config, and in words whom it hears."""
+
+    channel: str
+    account: str
+    hears: str
+
+
+def _accounts(settings: Settings) -> list[_Account]:
+    from bot.config.admissions import hears
+
+    web = _Account(channel="web", account=DEFAULT_ACCOUNT, hears="whom an operator invited")
+    return [
+        *([web] if settings.web.enabled else []),
+        *(
+            _Account(channel=section.channel, account=section.account, hears=hears(section))
+            for section in settings.accounts()
+        ),
+    ]
+
+
+def _account_form(account: _Account) -> dict[str, object]:
+    return {"channel": account.channel, "account": account.account, "hears": account.hears}
 
 
 def _standing_form(now: Standing) -> dict[str, object]:

@@ -42,6 +42,16 @@ def account_of(section: AccountSection) -> tuple[ChannelName, AccountName]:
     return ChannelName(section.channel), AccountName(section.account)
 
 
+def hears(section: AccountSection) -> str:
+    """Whom an account hears, in words for an operator."""
+    alone = f"alone {section.dm_policy.value}"
+    if not isinstance(section, RoomsSection):
+        return alone
+    if section.room_policy is not RoomPolicy.ALLOWLIST:
+        return f"{alone}; rooms {section.room_policy.value}"
+    return f"{alone}; rooms allowlist ({len(section.rooms)} rooms, {len(section.spaces)} spaces)"
+
+
 def _admission(section: AccountSection) -> Admission:
     admission = Admission(dm_policy=section.dm_policy, allow_from=section.allow_from, room_policy=RoomPolicy.DISABLED)
     if not isinstance(section, RoomsSection):
