@@ -32,6 +32,11 @@ def faults(lines: Sequence[str], *, as_json: bool) -> None:
         sys.stderr.write(f"homing: {visible(text)}\n")
 
 
+def aside(text: str) -> None:
+    """A word for people on standard error: on standard output stands what was asked for, and nothing else."""
+    sys.stderr.write(visible(text) + "\n")
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, none: str) -> None:
     """Rows for people; `none` is said where there are none."""
     if not rows:

@@ -106,19 +106,37 @@ def invite(
     Example: homing invite anna
     """
 
-    async def change(settings: Settings, store: OpenStore) -> tuple[str, str]:
+    async def change(settings: Settings, store: OpenStore) -> tuple[str, str, str]:
         from bot.app import invitation
 
         if not settings.web.enabled:
             raise HomingError("the web chat is off; set enabled = true in [web] first")
         native = native_of(settings, name)
-        return native, await invitation(settings.url, store, native=native, name=name, now=WallClock().now())
+        page, doubt = _page(settings)
+        return native, await invitation(page, store, native=native, name=name, now=WallClock().now()), doubt
 
-    native, link = with_store(config, change)
+    native, link, doubt = with_store(config, change)
     if as_json:
-        shown.document({"ok": True, "name": name, "person": f"web:{native}", "link": link})
+        shown.document({"ok": True, "name": name, "person": f"web:{native}", "link": link, "doubt": doubt or None})
     else:
         shown.line(link)
+        if doubt:
+            shown.aside(doubt)
+
+
+def _page(settings: Settings) -> tuple[str, str]:
+    """Where the link leads, and what is to be known of that: the port may be one that only the gateway knows."""
+    from bot.presence import page
+
+    port = settings.gateway.port
+    noted = page(settings)
+    if noted is not None:
+        return noted, ""
+    if settings.gateway.public_url is not None:
+        return settings.url, "no gateway runs here: the link opens when one does, at [gateway] public_url"
+    if port == 0:
+        raise HomingError("no gateway runs here, and with [gateway] port = 0 only a running one knows its port")
+    return settings.url, f"no gateway runs here: the link opens when one does, and assumes its port {port}"
 
 
 def native_of(settings: Settings, name: str) -> str:

@@ -156,7 +156,12 @@ def test_an_invitation_is_a_link_that_holds_the_persons_own_id(filled: Terminal)
     form = filled.homing("invite", "ann", "--json").json()
     assert form["person"] == "web:annie"
     assert form["link"].startswith("http://127.0.0.1:8470/join#")
-    assert filled.homing("invite", "guest").out.startswith("http://127.0.0.1:8470/join#")
+    guest = filled.homing("invite", "guest")
+    assert guest.out.startswith("http://127.0.0.1:8470/join#")
+    assert guest.err == "no gateway runs here: the link opens when one does, and assumes its port 8470\n"
+    unknown = filled.homing("invite", "guest", HOMING_GATEWAY__PORT="0")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "only a running one knows its port" in unknown.err
     taken = filled.homing("invite", "annie")
     assert "web:annie is ann's id in [[people]]; write `homing invite ann`" in taken.err
 

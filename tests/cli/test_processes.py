@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -88,6 +89,25 @@ def test_the_first_run_writes_a_config_and_prints_a_link_and_what_to_do(bare: Te
         ended = gateway.end()
         assert ended.code == 0
         assert "Traceback" not in ended.out + ended.err
+
+
+def test_a_link_leads_to_the_port_that_the_gateway_really_has(terminal: Terminal) -> None:
+    note = terminal.folder / "data" / "gateway.page"
+    with started(terminal, "run", **alone(0)) as gateway:
+        gateway.wait_for(lambda: "The web chat is at" in gateway.said())
+        (page,) = set(re.findall(r"http://127\.0\.0\.1:\d+", gateway.said()))
+        # Of the config and this environment the port is 8470.
+        invited = terminal.homing("invite", "ann")
+        assert invited.out.startswith(f"{page}/join#")
+        assert invited.err == ""
+        gateway.process.kill()
+        gateway.process.wait()
+    assert note.exists()
+    assert "assumes its port 8470" in terminal.homing("invite", "ann").err
+    with started(terminal, "run", **alone(0)) as gateway:
+        gateway.wait_for(lambda: "The web chat is at" in gateway.said())
+        assert gateway.end().code == 0
+    assert not note.exists()
 
 
 def test_with_json_a_run_prints_one_document_and_logs_json(bare: Terminal) -> None:
