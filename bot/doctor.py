@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import ipaddress
 import os
 import shutil
@@ -25,6 +24,7 @@ from bot.errors import ConfigError, StoreError
 from bot.inquiry import MAX_COUNTED, Standing, is_heard, standing
 from bot.networks import build_networks
 from bot.ports import Channel, Clock
+from bot.presence import holder, is_running
 from bot.store import OpenStore, open_store
 
 SCARCE_BYTES = 256 * 2**20
@@ -163,9 +163,9 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _gateway(settings: Settings) -> Finding:
-    holder = await asyncio.to_thread(_holder, settings)
-    if holder is not None:
-        return Finding(level=Level.OK, what="gateway", said=f"it runs, process {holder}")
+    process = await asyncio.to_thread(holder, settings)
+    if process is not None:
+        return Finding(level=Level.OK, what="gateway", said=f"it runs, process {process}")
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.gateway.host, settings.gateway.host)  # noqa: S104 -- compared, not listened at
     if not settings.store_url.startswith("sqlite"):
         try:
@@ -176,26 +176,6 @@ async def _gateway(settings: Settings) -> Finding:
         except (OSError, TimeoutError):
             pass
     return Finding(level=Level.WARNING, what="gateway", said="it does not run", remedy="start it with `homing run`")
-
-
-def _holder(settings: Settings) -> str | None:
-    """The process that holds the lock of the SQLite file; None where nobody does."""
-    prefix = "sqlite:///"
-    if not settings.store_url.startswith(prefix):
-        return None
-    try:
-        descriptor = os.open(settings.store_url.removeprefix(prefix) + ".lock", os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        # Shared: a gateway that starts in this moment is refused only if we hold it, for microseconds.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-    else:
-        return None
-    finally:
-        os.close(descriptor)
 
 
 async def _store(settings: Settings, clock: Clock, *, runs: bool) -> list[Finding]:
@@ -210,7 +190,7 @@ async def _store(settings: Settings, clock: Clock, *, runs: bool) -> list[Findin
     finally:
         await store.close()
     found = [Finding(level=Level.OK, what="store", said="it opens, and its schema is the one that this version knows")]
-    return found + list(_owed(now)) + list(_nodes(now, runs=runs))
+    return found + list(_owed(now)) + list(_nodes(now, runs=runs, is_stopped=is_running(settings) is False))
 
 
 def _owed(now: Standing) -> Iterator[Finding]:
@@ -241,7 +221,7 @@ def _owed(now: Standing) -> Iterator[Finding]:
         yield Finding(level=Level.OK, what="owed", said="nothing is overdue")
 
 
-def _nodes(now: Standing, *, runs: bool) -> Iterator[Finding]:
+def _nodes(now: Standing, *, runs: bool, is_stopped: bool) -> Iterator[Finding]:
     paired = [node for node in now.nodes if node.pairing is Pairing.PAIRED]
     for node in now.nodes:
         if node.pairing is Pairing.PENDING:
@@ -252,7 +232,8 @@ def _nodes(now: Standing, *, runs: bool) -> Iterator[Finding]:
                 remedy=f"compare its fingerprint, then `homing nodes pair {node.fingerprint}`",
             )
     for node in paired:
-        if is_heard(node, now.now):
+        # Without a gateway nobody is connected, however lately it was heard from.
+        if is_heard(node, now.now) and not is_stopped:
             yield Finding(level=Level.OK, what=f"node {node.name}", said="it is connected")
         elif runs:
             since = duration(max(0.0, now.now - node.last_seen_at))

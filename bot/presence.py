@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bot.config import Settings
@@ -16,6 +17,20 @@ from bot.config import Settings
 _SQLITE = "sqlite:///"
 _MAX_NOTE_BYTES = 4_096
 """A process id and an address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The gateway of a store, as far as this machine can see it."""
+
+    runs: bool | None
+    """None: the store is shared, and no gateway of this machine is known."""
+    process: str | None
+    page: str | None
+
+
+def seen(settings: Settings) -> Seen:
+    return Seen(runs=is_running(settings), process=holder(settings), page=page(settings))
 
 
 def holder(settings: Settings) -> str | None:
@@ -38,7 +53,7 @@ def holder(settings: Settings) -> str | None:
 
 
 def is_running(settings: Settings) -> bool | None:
-    """Whether a gateway runs on this store. None: the store is shared, and none of this machine is known to."""
+    """Whether a gateway runs on this store; None where that cannot be known (see `Seen.runs`)."""
     if settings.store_url.startswith(_SQLITE):
         return holder(settings) is not None
     return True if page(settings) is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +21,7 @@ from bot.ports import Tx
 
 if TYPE_CHECKING:
     from bot.config import Settings
+    from bot.presence import Seen
     from bot.store.open import OpenStore
 
 _RequestColumns = ("id", "state", "node", "asked by", "where", "asked at", "command")
@@ -29,19 +30,25 @@ _RequestColumns = ("id", "state", "node", "asked by", "where", "asked at", "comm
 def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """How things stand.
 
-    Open executions, what is owed, the nodes, the accounts, and whether dispatch is paused.
+    Whether a gateway runs, open executions, what is owed, the nodes, the accounts, and whether dispatch is paused.
 
     Example: homing status --json
     """
+
+    from bot.presence import seen
 
     async def ask(settings: Settings, store: OpenStore) -> tuple[Settings, Standing]:
         return settings, await store.read(standing)
 
     settings, now = with_store(config, ask)
+    gateway = seen(settings)
+    may_run = gateway.runs is not False
     if as_json:
-        shown.document({**_standing_form(now), "accounts": [_account_form(one) for one in _accounts(settings)]})
+        accounts = [_account_form(one) for one in _accounts(settings)]
+        shown.document({"gateway": asdict(gateway), **_standing_form(now, may_run=may_run), "accounts": accounts})
         return
     times = shown.Times(settings.display.time_zone)
+    shown.line(f"gateway     {_gateway(gateway)}")
     if now.paused is not None:
         since = times.at(now.paused.since)
         shown.line(
@@ -52,12 +59,22 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     if now.oldest_untold_at is not None:
         shown.line(f"oldest owed {duration(max(0.0, now.now - now.oldest_untold_at))} ago")
     for node in now.nodes:
-        heard = "connected" if is_heard(node, now.now) else f"last heard from {times.at(node.last_seen_at)}"
+        is_connected = may_run and is_heard(node, now.now)
+        heard = "connected" if is_connected else f"last heard from {times.at(node.last_seen_at)}"
         shown.line(f"node        {node.name}: {node.pairing.value}, {heard}")
     if not now.nodes:
         shown.line("node        none has ever connected")
     for account in _accounts(settings):
         shown.line(f"account     {account.channel} ({account.account}): {account.hears}")
+
+
+def _gateway(seen: Seen) -> str:
+    if seen.runs:
+        named = (seen.process and f"process {seen.process}", seen.page and f"at {seen.page}")
+        return ", ".join(["runs", *(part for part in named if part)])
+    if seen.runs is None:
+        return "none is known on this machine; the store is shared, so that one may run on another"
+    return "not running; start it with `homing run`"
 
 
 def executions(
@@ -284,7 +301,7 @@ def _account_form(account: _Account) -> dict[str, object]:
     return {"channel": account.channel, "account": account.account, "hears": account.hears}
 
 
-def _standing_form(now: Standing) -> dict[str, object]:
+def _standing_form(now: Standing, *, may_run: bool) -> dict[str, object]:
     paused = now.paused
     return {
         "now": now.now,
@@ -297,7 +314,7 @@ def _standing_form(now: Standing) -> dict[str, object]:
                 "name": node.name,
                 "fingerprint": node.fingerprint,
                 "pairing": node.pairing.value,
-                "connected": is_heard(node, now.now),
+                "connected": may_run and is_heard(node, now.now),
                 "last_seen_at": node.last_seen_at,
             }
             for node in now.nodes

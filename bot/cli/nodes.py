@@ -29,20 +29,24 @@ def list_(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     Example: homing nodes list
     """
 
+    from bot.presence import is_running
+
     async def ask(settings: Settings, store: OpenStore) -> tuple[Settings, Sequence[Node], float]:
         found, now = await store.read(lambda tx: (tx.nodes.listing(), tx.now))
         return settings, found, now
 
     settings, found, now = with_store(config, ask)
+    # Without a gateway nobody is connected, however lately it was heard from.
+    runs = is_running(settings) is not False
     if as_json:
-        shown.document([_form(node, now) for node in found])
+        shown.document([_form(node, is_connected=runs and is_heard(node, now)) for node in found])
         return
     times = shown.Times(settings.display.time_zone)
     rows = [
         (
             node.name,
             node.pairing.value,
-            "connected" if is_heard(node, now) else times.at(node.last_seen_at),
+            "connected" if runs and is_heard(node, now) else times.at(node.last_seen_at),
             node.fingerprint,
         )
         for node in found
@@ -67,7 +71,7 @@ def pair(
 
     node = with_store(config, change)
     if as_json:
-        shown.document({"ok": True, "node": _form(node, node.last_seen_at)})
+        shown.document({"ok": True, "node": _form(node, is_connected=False)})
     else:
         shown.line(f"{node.name} is paired; people run on it with: run on {node.name}: <command>")
 
@@ -116,7 +120,7 @@ def revoke(
 
     revoked = with_store(config, change)
     if as_json:
-        shown.document({"ok": True, "node": _form(revoked, revoked.last_seen_at)})
+        shown.document({"ok": True, "node": _form(revoked, is_connected=False)})
     else:
         shown.line(f"{revoked.name} is revoked; a running gateway cuts it off within a second")
 
@@ -132,12 +136,12 @@ def _revoke(tx: Tx, named: str) -> Node:
     return tx.nodes.revoke(found.fingerprint) or found
 
 
-def _form(node: Node, now: float) -> dict[str, object]:
+def _form(node: Node, *, is_connected: bool) -> dict[str, object]:
     return {
         "name": node.name,
         "fingerprint": node.fingerprint,
         "pairing": node.pairing.value,
-        "connected": is_heard(node, now),
+        "connected": is_connected,
         "first_seen_at": node.first_seen_at,
         "last_seen_at": node.last_seen_at,
         "paired_at": node.paired_at,

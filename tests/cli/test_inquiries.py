@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +26,31 @@ def test_status_says_what_is_open_owed_and_connected(filled: Terminal) -> None:
     assert "1 awaiting_approval, 1 running" in shown
     assert "1 dead" in shown
     assert "node        web-1: pending" in shown
+
+
+async def test_nobody_is_connected_where_no_gateway_runs(filled: Terminal) -> None:
+    assert filled.homing("nodes", "pair", made.NODE).code == 0
+    store = open_store(filled.url, clock=WallClock(), gateway=True)
+    try:
+        # As a gateway does every half minute for a node that is connected.
+        await store.write(lambda tx: tx.nodes.seen(made.NODE))
+        running = filled.homing("status")
+        assert running.out.startswith(f"gateway     runs, process {os.getpid()}\n")
+        assert "web-1: paired, connected" in running.out
+        assert filled.homing("status", "--json").json()["gateway"]["runs"] is True
+        assert filled.homing("nodes", "list", "--json").json()[0]["connected"] is True
+        assert findings(filled)["ok node web-1"] == "it is connected"
+    finally:
+        await store.close()
+    stopped = filled.homing("status")
+    assert stopped.out.startswith("gateway     not running; start it with `homing run`\n")
+    assert "web-1: paired, last heard from" in stopped.out
+    form = filled.homing("status", "--json").json()
+    assert form["gateway"] == {"runs": False, "process": None, "page": None}
+    assert form["nodes"][0]["connected"] is False
+    assert "connected" not in filled.homing("nodes", "list").out
+    assert filled.homing("nodes", "list", "--json").json()[0]["connected"] is False
+    assert "ok node web-1" not in findings(filled)
 
 
 def test_why_tells_the_whole_chain_to_the_receipt_of_the_message_that_told(filled: Terminal) -> None:
