@@ -221,6 +221,7 @@ class Stage:
         delivery: str | None = None,
         message: str | None = None,
         age_s: float = 0.0,
+        is_addressed: bool = True,
     ) -> Answer:
         number = next(_numbers)
         return await self.intake.message(
@@ -231,6 +232,7 @@ class Stage:
                 message_id=MessageId(message or f"m{number}"),
                 text=text,
                 sent_at=self.clock.now() - age_s,
+                is_addressed=is_addressed,
             )
         )
 
