@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,7 +12,6 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.async_handler import AsyncRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.domain.message import Action
 from tests.channels.contract import until
 from tests.platforms.faults import Fault
 from tests.platforms.slack import SlackNetwork
@@ -280,13 +278,13 @@ def test_rich_text_is_data_and_its_code_is_to_the_letter() -> None:
     assert at_all.pings == ["everyone"]
 
 
-async def test_a_press_opens_a_form_that_the_person_fills_in(network: SlackNetwork, client: AsyncWebClient) -> None:
+async def test_a_press_that_nobody_hears_is_not_tried_again(network: SlackNetwork, client: AsyncWebClient) -> None:
     room = network.rooms[0]
     card = await client.chat_postMessage(channel=room.id, text="card", blocks=[actions(button(value=TOKEN))])
-    began = time.monotonic()
-    assert await network.press(room, card["ts"], network.person("ana"), Action.DENY) == ""
-    # Nobody listens: the person sees a warning sign, and nothing is tried again.
-    assert time.monotonic() - began < 2
-    assert [attempt.body["type"] for attempt in network.server.postman.attempts if "actions" in attempt.body] == [
-        "block_actions"
-    ]
+    ana = network.who(network.person("ana"))
+    message = network.conversation(room).messages[card["ts"]]
+    told = await network.people.press(network.app, ana, message, lambda shown: shown["value"] == TOKEN)
+    # The person sees a warning sign.
+    assert (told.words, told.is_acknowledged) == ("", False)
+    tried = [attempt for attempt in network.server.postman.attempts if "actions" in attempt.body]
+    assert [attempt.body["type"] for attempt in tried] == ["block_actions"]

@@ -82,13 +82,7 @@ async def running(
     rig = SlackRig(network, network.channel(account), inbox or RecordingInbox(), account)
     await rig.channel.start(rig.inbox)
     try:
-        await until(lambda: is_connected(network, account), what="Slack can reach the adapter")
+        await until(lambda: network.is_connected(account), what="Slack can reach the adapter")
         yield rig
     finally:
         await rig.channel.close()
-
-
-def is_connected(network: SlackNetwork, account: str = "default") -> bool:
-    if network.is_http:
-        return network.account(account).request_url is not None
-    return bool(network.server.postman.open_sockets(account))

@@ -13,7 +13,7 @@ from bot.domain.message import Nonce, Standing
 from bot.domain.session import MessageId, Peer
 from bot.ports import Check
 from tests.channels.contract import APPROVE, DENY, RecordingInbox, at, card, until, words
-from tests.channels.slack.rig import SlackRig, is_connected, running
+from tests.channels.slack.rig import SlackRig, running
 from tests.platforms.faults import Fault
 from tests.platforms.slack import SlackNetwork
 from tests.platforms.slack.world import App
@@ -55,7 +55,7 @@ async def test_a_dropped_socket_is_made_again_and_what_came_meanwhile_is_read(so
         rig.inbox.newest = [Standing(peer=rig.here, message_id=seen)]
         socket_network.server.drop()
         await behind_its_back(rig, rig.here, "run meanwhile")
-        await until(lambda: is_connected(socket_network), what="it is connected again", within_s=BACK_S)
+        await until(lambda: socket_network.is_connected(), what="it is connected again", within_s=BACK_S)
         await heard(rig, "run meanwhile")
         assert [each.text for each in rig.inbox.messages] == ["run before", "run meanwhile"]
 
@@ -64,9 +64,9 @@ async def test_f107_after_many_breaks_exactly_one_socket_is_open(socket_network:
     server = socket_network.server
     async with running(socket_network) as rig:
         for _ in range(4):
-            await until(lambda: is_connected(socket_network), what="it is connected", within_s=BACK_S)
+            await until(lambda: socket_network.is_connected(), what="it is connected", within_s=BACK_S)
             await server.disconnect()
-        await until(lambda: is_connected(socket_network), what="it is connected", within_s=BACK_S)
+        await until(lambda: socket_network.is_connected(), what="it is connected", within_s=BACK_S)
         await rig.write(rig.here, "run uptime")
         await heard(rig, "run uptime")
         assert len(server.postman.open_sockets()) == 1

@@ -5,6 +5,7 @@ Deliberately absent: the wire (`server.py`) and what people can do beside storie
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Self
@@ -47,6 +48,9 @@ _FAULTS = {
     Order.THROTTLED: Fault.THROTTLED,
     Order.UNAVAILABLE: Fault.UNAVAILABLE,
 }
+
+
+LISTEN_S = 2.0
 
 
 class SlackNetwork:
@@ -142,7 +146,20 @@ class SlackNetwork:
         )
         return Mounted(channel, app) if self.is_http else channel
 
+    async def _listens(self, account: str) -> None:
+        """A gateway that has just started gets a moment to connect, as it does from people who look first."""
+        until = time.monotonic() + LISTEN_S
+        while not self.is_connected(account) and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+
+    def is_connected(self, account: str = "default") -> bool:
+        """Whether Slack has a way to reach the app of this account."""
+        if self.is_http:
+            return self.account(account).request_url is not None
+        return bool(self.server.postman.open_sockets(account))
+
     async def say(self, peer: Peer, person: str, text: str, *, repeats: int = 0) -> MessageId:
+        await self._listens(peer.account)
         message = await self.people.write(
             self.account(peer.account),
             self.conversation(peer),
@@ -154,6 +171,7 @@ class SlackNetwork:
         return MessageId(message.ts)
 
     async def press(self, peer: Peer, message_id: MessageId, person: str, action: Action, *, reason: str = "") -> str:
+        await self._listens(peer.account)
         told = await self.people.press(
             self.account(peer.account),
             self.who(person),
@@ -164,6 +182,7 @@ class SlackNetwork:
         return told.words
 
     async def react(self, peer: Peer, message_id: MessageId, person: str, emoji: str) -> None:
+        await self._listens(peer.account)
         message = self.message(peer, message_id)
         await self.people.react(self.account(peer.account), message, self.who(person), emoji)
 
