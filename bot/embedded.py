@@ -23,8 +23,11 @@ from bot.node.files import running_node
 
 log = logging.getLogger(__name__)
 
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR", "VIRTUAL_ENV")
-"""What a program needs to start. Everything else of the gateway's environment may be a secret."""
+_PASSED_ON = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR", "VIRTUAL_ENV"),
+    "HOMING_LOG",
+)
+"""What a program needs to start, and the form of the log, which goes where the gateway's goes. Everything else of the gateway's environment may be a secret."""
 _STOP_S = 10.0
 """The node ends its commands with TERM and five seconds of grace."""
 _STEADY_S = 60.0

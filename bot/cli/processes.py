@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +15,7 @@ import typer
 from bot.cli import shown
 from bot.cli.opened import settings_of
 from bot.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
-from bot.errors import HomingError
+from bot.errors import ConfigError, HomingError
 
 
 def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
@@ -36,7 +38,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
             "`homing config example` has every key"
         )
     settings = settings_of(config)
-    set_up(as_json=True if as_json else None, secrets=settings.secrets())
+    set_up(as_json=_logs_json(as_json=as_json), secrets=settings.secrets())
     asyncio.run(run_gateway(settings, announce=announce))
     if as_json:
         shown.document({"ok": True})
@@ -82,7 +84,11 @@ def node(
     from bot.node.client import run_node
     from bot.node.settings import NodeSettings
 
-    set_up(as_json=True if as_json else None)
+    logs_json = _logs_json(as_json=as_json)
+    set_up(as_json=logs_json)
+    if logs_json is None and sys.stderr.isatty():
+        # Each event of the connection is told in words as well; a person at a terminal needs it once.
+        logging.getLogger("bot.node.client").setLevel(logging.WARNING)
     settings = NodeSettings(
         gateway_url=gateway,
         name=name or socket.gethostname(),
@@ -114,6 +120,18 @@ def demo(as_json: AsJson = False) -> None:
         raise HomingError("a claim of the demo does not hold; the lines above say which")
     if as_json:
         shown.document({"ok": True})
+
+
+def _logs_json(*, as_json: bool) -> bool | None:
+    """As `set_up` takes it: None is text on a terminal and JSON elsewhere. Raises `ConfigError`."""
+    wanted = os.environ.get("HOMING_LOG", "")
+    if wanted not in ("", "json", "text"):
+        raise ConfigError(
+            ("environment HOMING_LOG: is json or text; left out it is text on a terminal, JSON elsewhere",)
+        )
+    if as_json or not wanted:
+        return True if as_json else None
+    return wanted == "json"
 
 
 def _say(text: str) -> None:

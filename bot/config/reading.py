@@ -27,8 +27,9 @@ from bot.errors import ConfigError
 Tree = dict[str, Any]
 Path_ = tuple[str, ...]
 
-OWN_NAMES = frozenset({"HOMING_CONFIG", "HOMING_TEST_POSTGRES", "HOMING_TRACEBACK"})
-"""Names of the environment that are no keys: the config's path, the tests' server, and how faults are shown."""
+OWN_NAMES = frozenset({"HOMING_CONFIG", "HOMING_LOG", "HOMING_TEST_POSTGRES", "HOMING_TRACEBACK"})
+"""Names of the environment that are no keys: the config's path, the log's form, the tests' server, how faults are shown.
+"""
 MAX_SECRET_FILE_BYTES = 65_536
 """A secret is a line; what is longer is another file."""
 
@@ -224,7 +225,14 @@ def _model_of(field: FieldInfo) -> type[BaseModel] | None:
 
 def _keys_of(model: type[BaseModel], kind: type) -> list[str]:
     """The keys whose values are of this kind, or None."""
-    return [key for key, field in model.model_fields.items() if kind in (field.annotation, *get_args(field.annotation))]
+    return [key for key, field in model.model_fields.items() if kind in _parts_of(field.annotation)]
+
+
+def _parts_of(annotation: object) -> Iterator[object]:
+    """The annotation and all that it is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _parts_of(part)
 
 
 def _table(field: FieldInfo) -> type[BaseModel] | None:

@@ -91,6 +91,26 @@ def test_the_first_run_writes_a_config_and_prints_a_link_and_what_to_do(bare: Te
         assert "Traceback" not in ended.out + ended.err
 
 
+def test_a_gateway_on_a_copy_put_back_begins_paused_with_its_own_key(bare: Terminal) -> None:
+    environ = alone(free_port())
+    with started(bare, "run", **environ) as gateway:
+        gateway.wait_for(lambda: "The web chat is at" in gateway.said())
+        assert bare.homing("backup", "copy.db").code == 0
+        assert gateway.end().code == 0
+    data = bare.folder / "data"
+    key = (data / "gateway.key").read_bytes()
+    # As README says it.
+    (bare.folder / "copy.db").replace(data / "homing.db")
+    for left in ("homing.db-wal", "homing.db-shm"):
+        (data / left).unlink(missing_ok=True)
+    with started(bare, "run", **environ) as gateway:
+        gateway.wait_for(lambda: "The web chat is at" in gateway.said())
+        assert "PAUSED since" in bare.homing("status").out
+        assert bare.homing("resume").out == "resumed\n"
+        assert gateway.end().code == 0
+    assert (data / "gateway.key").read_bytes() == key
+
+
 def test_a_link_leads_to_the_port_that_the_gateway_really_has(terminal: Terminal) -> None:
     note = terminal.folder / "data" / "gateway.page"
     with started(terminal, "run", **alone(0)) as gateway:
@@ -118,6 +138,17 @@ def test_with_json_a_run_prints_one_document_and_logs_json(bare: Terminal) -> No
     assert ended.json() == {"ok": True}
     events = [json.loads(line)["event"] for line in ended.err.splitlines() if line.startswith("{")]
     assert "web.started" in events
+
+
+def test_the_form_of_the_log_can_be_asked_for(bare: Terminal) -> None:
+    words = ("node", "--gateway", f"ws://127.0.0.1:{free_port()}/node", "--state-dir", "state")
+    with started(bare, *words, HOMING_LOG="text") as node:
+        node.wait_for(lambda: "INFO    node.away" in node.said())
+        assert '"event"' not in node.end().err
+    wrong = bare.homing(*words, HOMING_LOG="xml")
+    assert wrong.err == (
+        "homing: environment HOMING_LOG: is json or text; left out it is text on a terminal, JSON elsewhere\n"
+    )
 
 
 def test_a_port_that_is_taken_is_one_line_with_the_remedy(terminal: Terminal) -> None:
