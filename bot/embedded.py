@@ -27,7 +27,8 @@ _PASSED_ON = (
     *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR", "VIRTUAL_ENV"),
     "HOMING_LOG",
 )
-"""What a program needs to start, and the form of the log, which goes where the gateway's goes. Everything else of the gateway's environment may be a secret."""
+"""What a program needs to start, and the form of the log, which goes where the gateway's goes. Everything else of the
+gateway's environment may be a secret."""
 _STOP_S = 10.0
 """The node ends its commands with TERM and five seconds of grace."""
 _STEADY_S = 60.0

@@ -28,8 +28,8 @@ Tree = dict[str, Any]
 Path_ = tuple[str, ...]
 
 OWN_NAMES = frozenset({"HOMING_CONFIG", "HOMING_LOG", "HOMING_TEST_POSTGRES", "HOMING_TRACEBACK"})
-"""Names of the environment that are no keys: the config's path, the log's form, the tests' server, how faults are shown.
-"""
+"""Names of the environment that are no keys: the config's path, the log's form, the tests' server, and how faults are
+shown."""
 MAX_SECRET_FILE_BYTES = 65_536
 """A secret is a line; what is longer is another file."""
 
