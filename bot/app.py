@@ -104,13 +104,20 @@ class Core:
         self.clock = clock
         self.signals = Signals() if signals is None else signals
         self.reports = Completion(store, self.signals)
-        self.inbox = Intake(store, settings.policy, self.signals, settings.scope, settings.gate)
+        self.inbox = Intake(
+            store, settings.policy, self.signals, settings.scope, settings.gate, fallbacks=settings.fallbacks
+        )
         self.heartbeat = Heartbeat(
             store, channels, clock, self.signals, notify_asker=settings.notify_asker, fallbacks=settings.fallbacks
         )
-        self.deliveries = Deliveries(store, channels, clock, self.signals)
+        self.deliveries = Deliveries(store, channels, clock, self.signals, settings.fallbacks)
         self.sweep = Sweep(
-            store, self.signals, settings.lost_after_s, settings.retention_s, listening_since=clock.now()
+            store,
+            self.signals,
+            settings.lost_after_s,
+            settings.retention_s,
+            listening_since=clock.now(),
+            fallbacks=settings.fallbacks,
         )
 
     @asynccontextmanager

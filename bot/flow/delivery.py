@@ -17,7 +17,7 @@ from bot.domain.session import Peer
 from bot.errors import ChannelError
 from bot.flow.heartbeat import Channels
 from bot.flow.signals import Signals
-from bot.flow.telling import bury, mark_told
+from bot.flow.telling import Fallbacks, bury, hold, mark_told
 from bot.ports import Clock, Store, Tx
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class Deliveries:
     channels: Channels
     clock: Clock
     signals: Signals
+    fallbacks: Fallbacks = field(default_factory=dict)
     asked: dict[EventId, tuple[int, float]] = field(default_factory=dict)
     """How often, and when next. In memory only: a restart asks once more."""
 
@@ -68,13 +69,13 @@ class Deliveries:
             report = DeliveryReport(
                 channel=peer.channel, account=peer.account, message_id=message_id, delivery=delivery, reason="asked"
             )
-            await self.store.write(partial(settle, report=report))
+            await self.store.write(partial(settle, report=report, fallbacks=self.fallbacks))
         if self.clock.now() - event.created_at > MAX_AGE_S:
-            await self.store.write(partial(_give_up, event_id=event.id))
+            await self.store.write(partial(_give_up, event_id=event.id, fallbacks=self.fallbacks))
         self.signals.heartbeat.wake()
 
 
-def settle(tx: Tx, report: DeliveryReport) -> None:
+def settle(tx: Tx, report: DeliveryReport, fallbacks: Fallbacks) -> None:
     """Apply one word of the network. Repeats, late ones and those about messages that are not ours change nothing."""
     found = tx.events.of_message(report.channel, report.account, report.message_id)
     if found is None:
@@ -91,11 +92,12 @@ def settle(tx: Tx, report: DeliveryReport) -> None:
     if report.delivery is Delivery.HELD:
         # From this part on it is sent again when the conversation opens.
         tx.events.drop_receipts(event.id, from_part=part)
-        tx.events.move(event, EventTrigger.HOLD, token=None, trouble=report.reason or "the network holds it back")
+        trouble = report.reason or "the network holds it back"
+        hold(tx, event=event, token=None, trouble=trouble, fallbacks=fallbacks)
         log.warning("event.held", extra={"event_id": event.id})
     elif report.delivery is Delivery.FAILED:
         tx.events.drop_receipts(event.id, from_part=part)
-        bury(tx, event=event, token=None, trouble=report.reason or "the network could not deliver it")
+        _bury(tx, event, report.reason or "the network could not deliver it", fallbacks)
 
 
 def reopen(tx: Tx, peer: Peer) -> int:
@@ -103,7 +105,11 @@ def reopen(tx: Tx, peer: Peer) -> int:
     return sum(tx.events.move(event, EventTrigger.OPEN, token=None) for event in tx.events.held_in(peer))
 
 
-def _give_up(tx: Tx, event_id: EventId) -> None:
+def _bury(tx: Tx, event: Event, trouble: str, fallbacks: Fallbacks) -> None:
+    bury(tx, event=event, token=None, trouble=trouble, fallbacks=fallbacks, trigger=EventTrigger.BURY)
+
+
+def _give_up(tx: Tx, event_id: EventId, fallbacks: Fallbacks) -> None:
     event = tx.events.get(event_id)
     if event is not None and event.state is EventState.POSTED:
-        bury(tx, event=event, token=None, trouble="the network took it and never confirmed it")
+        _bury(tx, event, "the network took it and never confirmed it", fallbacks)

@@ -27,7 +27,7 @@ from bot.domain.message import NotPosted, Post, Receipt
 from bot.domain.render import card as render_card
 from bot.domain.render import render
 from bot.domain.retry import MAX_AGE_S, MAX_ATTEMPTS, delay_s, is_exhausted
-from bot.domain.session import AccountName, ChannelName, Peer
+from bot.domain.session import AccountName, ChannelName
 from bot.errors import (
     ChannelError,
     ChannelHeld,
@@ -36,7 +36,19 @@ from bot.errors import (
     ChannelUnavailable,
 )
 from bot.flow.signals import Signals
-from bot.flow.telling import LEASE_S, Claimed, all_sent, begun, bury, found_sent, keep_receipt, nonce_for, say_instead
+from bot.flow.telling import (
+    LEASE_S,
+    Claimed,
+    Fallbacks,
+    all_sent,
+    begun,
+    bury,
+    found_sent,
+    hold,
+    keep_receipt,
+    nonce_for,
+    say_instead,
+)
 from bot.loop import Tasks
 from bot.ports import Channel, Clock, Store, Tx
 
@@ -58,8 +70,7 @@ class Heartbeat:
     signals: Signals
     notify_asker: bool = True
     """Whether an answer mentions the one whom it answers."""
-    fallbacks: Mapping[tuple[ChannelName, AccountName], Peer] = field(default_factory=dict)
-    """Where a word is left of what an account could not tell; never the output."""
+    fallbacks: Fallbacks = field(default_factory=dict)
     tasks: Tasks = field(default_factory=lambda: Tasks("heartbeat", limit=_MAX_SENDS))
     editing: set[int] = field(default_factory=set)
 
@@ -121,7 +132,8 @@ class Heartbeat:
         except ChannelUnavailable as fault:
             await self._retry(event, token, fault)
         except ChannelHeld as fault:
-            await self._move(event, EventTrigger.HOLD, token, fault)
+            held = partial(hold, event=event, token=token, trouble=_trouble(fault), fallbacks=self.fallbacks)
+            await self.store.write(held)
         except ChannelRejected as fault:
             await self._bury(event, token, fault)
         except (ChannelError, TimeoutError) as fault:
@@ -227,8 +239,10 @@ class Heartbeat:
 
     async def _bury(self, event: Event, token: ClaimToken, fault: Exception | None) -> None:
         log.error("event.dead", extra={"event_id": event.id, "reason": type(fault).__name__})
-        fallback = self.fallbacks.get((event.address.peer.channel, event.address.peer.account))
-        await self.store.write(partial(bury, event=event, token=token, trouble=_trouble(fault), fallback=fallback))
+        trigger, trouble, words = EventTrigger.BURY, _trouble(fault), self.fallbacks
+        await self.store.write(
+            partial(bury, event=event, token=token, trouble=trouble, fallbacks=words, trigger=trigger)
+        )
 
     async def _move(self, event: Event, trigger: EventTrigger, token: ClaimToken, fault: Exception | None) -> None:
         await self.store.write(lambda tx: tx.events.move(event, trigger, token=token, trouble=_trouble(fault)))

@@ -45,6 +45,7 @@ from bot.flow.decision import Decider, decide, switch
 from bot.flow.delivery import reopen, settle
 from bot.flow.lookup import awaiting, output, suggestions
 from bot.flow.signals import Signals
+from bot.flow.telling import Fallbacks
 from bot.ports import Store, Tx
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Intake:
     gate: Gate = field(default_factory=Gate)
     noted: dict[tuple[str, str, Closed], float] = field(default_factory=dict)
     """When it was last logged that somebody was ignored there, and why. In memory only."""
+    fallbacks: Fallbacks = field(default_factory=dict)
 
     async def message(self, message: InboundMessage) -> Answer:
         """Record a message; a repeated delivery changes nothing, and neither does one that the gate ignores."""
@@ -137,7 +139,7 @@ class Intake:
 
     async def delivered(self, report: DeliveryReport) -> None:
         """The network's later word on a message of ours."""
-        await self.store.write(lambda tx: settle(tx, report))
+        await self.store.write(lambda tx: settle(tx, report, self.fallbacks))
         self._look()
 
     async def read_from(self, channel: ChannelName, account: AccountName) -> Sequence[Standing]:

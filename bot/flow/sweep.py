@@ -6,7 +6,7 @@ Deliberately absent: anything that a person waits for. Every case here has a fas
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.domain.event import EventState, EventTrigger
 from bot.domain.execution import ExecutionState, Trigger
@@ -15,6 +15,7 @@ from bot.domain.retry import MAX_AGE_S
 from bot.flow.decision import APPROVED_FOR_S
 from bot.flow.outcome import leave
 from bot.flow.signals import Signals
+from bot.flow.telling import Fallbacks, bury
 from bot.ports import Store, Tx
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Sweep:
     """How long final executions, told events and answered inputs are kept."""
     listening_since: float = 0.0
     """When this gateway began. What nodes said before it could not be heard: their silence counts from then on."""
+    fallbacks: Fallbacks = field(default_factory=dict)
 
     async def step(self) -> bool:
         """One pass over everything. Wakes the loops that it made work for."""
@@ -112,7 +114,9 @@ class Sweep:
         for event in tx.events.listing(states={EventState.HELD}, limit=_BATCH):
             if tx.now - event.created_at > MAX_AGE_S:
                 log.error("event.dead", extra={"event_id": event.id, "reason": "held too long"})
-                released += tx.events.move(event, EventTrigger.AGE, token=None, trouble="held for a day")
+                trouble, words = "held for a day", self.fallbacks
+                bury(tx, event=event, token=None, trouble=trouble, fallbacks=words, trigger=EventTrigger.AGE)
+                released += 1
         return released
 
     def _prune(self, tx: Tx) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.domain.event import (
@@ -25,11 +26,14 @@ from bot.domain.event import (
 from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState, Trigger
 from bot.domain.message import Nonce, Receipt
 from bot.domain.render import card_line
-from bot.domain.session import Peer, ReturnAddress
+from bot.domain.session import AccountName, ChannelName, Peer, ReturnAddress
 from bot.flow.outcome import leave
 from bot.ports import Tx
 
 log = logging.getLogger(__name__)
+
+Fallbacks = Mapping[tuple[ChannelName, AccountName], Peer]
+"""Where a word is left of what an account could not tell."""
 
 LEASE_S = 60.0
 """Thrice a send's time-out: no send starts with less lease left than it may take."""
@@ -99,22 +103,13 @@ def all_sent(tx: Tx, *, event: Event, token: ClaimToken) -> None:
         mark_told(tx, event=event, token=token, trigger=EventTrigger.TELL)
 
 
-def bury(tx: Tx, *, event: Event, token: ClaimToken | None, trouble: str | None, fallback: Peer | None = None) -> None:
-    """Dead and visible. A card that nobody will ever see asks nobody: its execution ends, and that is told.
-
-    Where the operator named a `fallback`, a word is left there: that there is something, never what it is.
-    """
-    if not tx.events.move(event, EventTrigger.BURY, token=token, trouble=trouble):
+def bury(
+    tx: Tx, *, event: Event, token: ClaimToken | None, trouble: str | None, fallbacks: Fallbacks, trigger: EventTrigger
+) -> None:
+    """Dead and visible. A card that nobody will ever see asks nobody: its execution ends, and that is told."""
+    if not tx.events.move(event, trigger, token=token, trouble=trouble):
         return
-    subject = subject_of(event)
-    if fallback is not None and subject is not None and fallback != event.address.peer:
-        text = (
-            f"What became of {subject} could not be told where it was asked ({_place(event.address.peer)}). "
-            f"An operator finds it with: homing why {subject}"
-        )
-        identity = f"fallback:{event.identity}"
-        address = ReturnAddress(peer=fallback, message_id=None)
-        tx.events.add(NewEvent(identity=identity, session=event.session, address=address, payload=Say(text=text)))
+    leave_word(tx, event, fallbacks)
     if isinstance(event.payload, ShowCard):
         execution = tx.executions.lock(event.payload.execution_id)
         asks_here = execution is not None and execution.origin.peer == event.address.peer
@@ -123,8 +118,25 @@ def bury(tx: Tx, *, event: Event, token: ClaimToken | None, trouble: str | None,
             leave(tx, execution, Trigger.CANCEL, by="gateway", reason=reason)
 
 
-def _place(peer: Peer) -> str:
-    return f"{peer.channel} {peer.kind.value}"
+def hold(tx: Tx, *, event: Event, token: ClaimToken | None, trouble: str | None, fallbacks: Fallbacks) -> None:
+    """It cannot be told now; it is due again when somebody writes there."""
+    if tx.events.move(event, EventTrigger.HOLD, token=token, trouble=trouble):
+        leave_word(tx, event, fallbacks)
+
+
+def leave_word(tx: Tx, event: Event, fallbacks: Fallbacks) -> None:
+    """Where the operator named a wider place: that there is something, once an event, and never what it is."""
+    here, subject = event.address.peer, subject_of(event)
+    fallback = fallbacks.get((here.channel, here.account))
+    if fallback is None or subject is None or fallback == here:
+        return
+    text = (
+        f"What became of {subject} cannot be told where it was asked ({here.channel} {here.kind.value}). "
+        f"An operator finds it with: homing why {subject}"
+    )
+    identity = f"fallback:{event.identity}"
+    address = ReturnAddress(peer=fallback, message_id=None)
+    tx.events.add(NewEvent(identity=identity, session=event.session, address=address, payload=Say(text=text)))
 
 
 def say_instead(tx: Tx, *, card: Card, execution: Execution) -> None:
