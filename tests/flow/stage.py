@@ -140,7 +140,7 @@ class Stage:
 
     @property
     def intake(self) -> Intake:
-        return Intake(self.store, self.policy, self.signals, self.scope, self.gate, self.noted)
+        return Intake(self.store, self.policy, self.signals, self.scope, gate=self.gate, noted=self.noted)
 
     @property
     def reports(self) -> Completion:
