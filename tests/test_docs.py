@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import runpy
+import textwrap
 from pathlib import Path
 
 import pytest
 
+from bot.config import first_config, load_settings, to_policy, warnings
 from bot.domain.event import EventState, InputState
 from bot.domain.execution import TRANSITIONS, ExecutionState
+from bot.domain.policy import Ask
+from bot.domain.session import AgentName, ChannelName, NativeId, Peer, PeerKind, PersonId
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -50,3 +54,22 @@ def test_a_word_of_the_glossary_has_one_line_and_lives_where_it_says(word: str, 
 def test_no_word_stands_in_the_glossary_twice() -> None:
     words = [word for word, _, _ in ENTRIES]
     assert len(words) == len(set(words)) >= 30
+
+
+def test_the_readmes_rule_can_be_appended_to_the_config_of_the_first_start(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)^ *```", readme, re.DOTALL | re.MULTILINE)
+    path = tmp_path / "config.toml"
+    first_config(path)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n" + textwrap.dedent(block))
+    settings = load_settings(path, {})
+    assert warnings(settings) == ()
+    policy = to_policy(settings)
+    deciders = {}
+    for room in ("ops", "general"):
+        peer = Peer(agent=AgentName("main"), channel=ChannelName("web"), kind=PeerKind.CHANNEL, id=NativeId(room))
+        verdict = policy.judge(peer=peer, asker=PersonId("ada"), node_name="local")
+        assert isinstance(verdict, Ask)
+        deciders[room] = set(verdict.deciders)
+    assert deciders == {"ops": {"ada", "owner"}, "general": {"owner"}}
