@@ -79,6 +79,10 @@ def backup(
     Whoever starts on the copy starts paused, and asks the nodes' journals before anything is dispatched, so that
     nothing runs twice.
 
+    To put it back: stop the gateway; put the copy at data/homing.db, and remove homing.db-wal and homing.db-shm; keep
+    data/gateway.key, which the nodes know it by and no copy holds. Start, and look at `homing nodes list`: pairings and
+    revocations are those of the copy's time, so revoke again what was revoked since. Then `homing resume`.
+
     Example: homing backup /var/backups/homing-monday.db
     """
 
