@@ -583,6 +583,10 @@ class Pairings(Protocol):
         """Paired, or waiting with a code that still holds; None for whom the account does not know (any more)."""
         ...
 
+    def is_full(self, channel: ChannelName, account: AccountName) -> bool:
+        """Whether so many wait there that no further code is kept."""
+        ...
+
     def ask(self, *, address: ReturnAddress, session: SessionKey, sender: Sender, code: str) -> bool:
         """Keep a code for an hour. False if this person has one or is paired, or if the account's list is full."""
         ...

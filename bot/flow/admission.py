@@ -42,12 +42,10 @@ class Admissions:
         if isinstance(verdict, Admit):
             return True
         if isinstance(verdict, AskToPair):
-            paired = await self._is_paired(message.peer, message.sender)
-            if paired is None:
-                return verdict
-            if paired:
-                return True
-            verdict = Ignore(Closed.PAIRING_PENDING)
+            standing = await self.store.read(lambda tx: _standing(tx, message.peer, message.sender))
+            if not isinstance(standing, Ignore):
+                return True if isinstance(standing, Admit) else standing
+            verdict = standing
         self.note(message.peer, verdict.reason)
         return False
 
@@ -58,24 +56,19 @@ class Admissions:
         else:
             verdict = self.gate.take_reaction(self.policy, pressed)
         if isinstance(verdict, AskToPair):
-            # A press asks for no code: only words that were written to us do.
-            paired = await self._is_paired(pressed.peer, pressed.sender)
-            verdict = Admit() if paired else Ignore(Closed.NOT_ON_THE_LIST)
+            verdict = await self.store.read(lambda tx: _standing(tx, pressed.peer, pressed.sender))
         if isinstance(verdict, Admit):
             return True
+        if isinstance(verdict, AskToPair):
+            # A press asks for no code: only words that were written to us do.
+            verdict = Ignore(Closed.NOT_ON_THE_LIST)
         self.note(pressed.peer, verdict.reason)
         return False
 
     def completes(self, tx: Tx, peer: Peer, sender: Sender, space: str | None) -> bool:
         """Whether what this person types there is completed with names of ours."""
-        pairing = tx.pairings.get(peer.channel, peer.account, sender.native)
-        is_paired = pairing is not None and pairing.paired_at is not None
+        is_paired = isinstance(_standing(tx, peer, sender), Admit)
         return self.gate.may_complete(self.policy, peer, sender, space=space, is_paired=is_paired)
-
-    async def _is_paired(self, peer: Peer, sender: Sender) -> bool | None:
-        """None: neither paired nor waiting. Read before any write: who is ignored costs the store no write."""
-        pairing = await self.store.read(lambda tx: tx.pairings.get(peer.channel, peer.account, sender.native))
-        return None if pairing is None else pairing.paired_at is not None
 
     def note(self, peer: Peer, reason: Closed) -> None:
         key, now = (peer.channel, peer.account, reason), asyncio.get_running_loop().time()
@@ -88,6 +81,14 @@ class Admissions:
             log.debug("gate.ignored", extra=named)
         else:
             log.info("gate.ignored", extra=named)
+
+
+def _standing(tx: Tx, peer: Peer, sender: Sender) -> Verdict:
+    """What the rows say of an unknown person. Read before any write: who is ignored costs the store none."""
+    pairing = tx.pairings.get(peer.channel, peer.account, sender.native)
+    if pairing is not None:
+        return Ignore(Closed.PAIRING_PENDING) if pairing.paired_at is None else Admit()
+    return Ignore(Closed.TOO_MANY_PENDING) if tx.pairings.is_full(peer.channel, peer.account) else AskToPair()
 
 
 def offer_code(tx: Tx, session: SessionKey, address: ReturnAddress, sender: Sender) -> bool:

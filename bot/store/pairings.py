@@ -28,14 +28,30 @@ class StoredPairings(Connected):
         ).first()
         return None if row is None else _pairing_of(row)
 
+    def is_full(self, channel: ChannelName, account: AccountName) -> bool:
+        waiting = (
+            select(func.count())
+            .select_from(pairings)
+            .where(
+                pairings.c.account_digest == digest(channel, account),
+                pairings.c.paired_at.is_(None),
+                pairings.c.expires_at > self.now,
+            )
+        )
+        return self.connection.execute(waiting).scalar_one() >= MAX_PENDING
+
     def ask(self, *, address: ReturnAddress, session: SessionKey, sender: Sender, code: str) -> bool:
         channel, account = address.peer.channel, address.peer.account
         of_account = digest(channel, account)
-        waiting = (pairings.c.account_digest == of_account, pairings.c.paired_at.is_(None))
-        # What is over is swept away here: nobody else adds rows, so the table stays as small as its bound.
-        self.connection.execute(delete(pairings).where(*waiting, pairings.c.expires_at <= self.now))
-        count = self.connection.execute(select(func.count()).select_from(pairings).where(*waiting)).scalar_one()
-        if count >= MAX_PENDING:
+        # What is over is swept away here: nobody else adds rows, so those that wait stay as few as their bound.
+        self.connection.execute(
+            delete(pairings).where(
+                pairings.c.account_digest == of_account,
+                pairings.c.paired_at.is_(None),
+                pairings.c.expires_at <= self.now,
+            )
+        )
+        if self.is_full(channel, account):
             return False
         written = self.connection.execute(
             insert_or_ignore(self.dialect, pairings, pairings.c.digest),

@@ -188,8 +188,10 @@ async def test_completions_name_nothing_to_whom_the_gate_does_not_hear(stage: St
 
 async def test_an_unknown_person_alone_with_us_gets_one_code_and_nothing_is_done(stage: Stage) -> None:
     stage.gate = gated()
+    writes = stage.store.writes
     for _ in range(3):
         assert await stage.say("run df -h", who=EVE, peer=direct()) == Answer()
+    assert stage.store.writes == writes + 1
     await stage.tell_all()
 
     assert await stage.waiting_inputs() == []
@@ -254,8 +256,10 @@ async def test_no_more_codes_wait_than_an_operator_reads(stage: Stage, caplog: p
     caplog.set_level("INFO", logger="bot.flow.admission")
     stage.gate = gated()
     crowd = [Sender(native=f"U{number}", name="somebody") for number in range(100, 100 + MAX_PENDING + 3)]
+    writes = stage.store.writes
     for one in crowd:
         await stage.say("hello", who=one, peer=direct(one))
+    assert stage.store.writes == writes + MAX_PENDING
 
     events, inputs, pairings = await rows(stage)
     assert (events, inputs, pairings) == (MAX_PENDING, 0, MAX_PENDING)
