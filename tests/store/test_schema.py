@@ -15,10 +15,12 @@ import bot.store.migrations
 from bot.domain.event import BLOCKING, ClaimToken, EventState
 from bot.domain.execution import result_from_json, result_to_json
 from bot.domain.session import AccountName, AgentName, ChannelName, NativeId, Peer, PeerKind, ReturnAddress, ThreadId
+from bot.errors import StoreError
 from bot.ports import Tx
-from bot.store import OpenStore, migrate
+from bot.store import OpenStore, migrate, open_store
 from bot.store.rows import address_of, address_text, early_of, early_text
 from bot.store.schema import REVISIONS, events, inputs, metadata
+from tests.clock import ManualClock
 from tests.store.made import ALL_CHANNELS, event, message, peer, press, reaction, result
 
 
@@ -36,6 +38,32 @@ def test_the_code_knows_every_version_and_uses_the_last() -> None:
     scripts = ScriptDirectory(str(Path(bot.store.migrations.__file__).parent))
     assert tuple(reversed([one.revision for one in scripts.walk_revisions()])) == REVISIONS
     assert scripts.get_current_head() == REVISIONS[-1]
+
+
+async def test_a_database_of_the_version_before_is_brought_up_to_date_with_what_it_holds(
+    url: str, clock: ManualClock
+) -> None:
+    migrate(url)
+    store = open_store(url, clock=clock, gateway=True, use_clock=True)
+    assert await store.write(lambda tx: tx.events.add(event("1")))
+
+    def go_back(tx: Tx) -> None:
+        # What the version before was: all but this table.
+        for statement in ("DROP TABLE pairings", "UPDATE alembic_version SET version_num = '0001'"):
+            tx.events.connection.execute(text(statement))  # type: ignore[attr-defined]
+
+    await store.write(go_back)
+    await store.close()
+    with pytest.raises(StoreError):
+        open_store(url, clock=clock, gateway=False, use_clock=True)
+    store = open_store(url, clock=clock, gateway=True, use_clock=True)
+    try:
+        assert [one.identity for one in await store.read(lambda tx: tx.events.listing(states={EventState.DUE}))] == [
+            "1"
+        ]
+        assert await store.read(lambda tx: tx.pairings.listing()) == []
+    finally:
+        await store.close()
 
 
 def test_the_states_that_block_are_the_domains() -> None:
