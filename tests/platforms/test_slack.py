@@ -8,6 +8,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.async_handler import AsyncRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
@@ -288,3 +290,25 @@ async def test_a_press_that_nobody_hears_is_not_tried_again(network: SlackNetwor
     assert (told.words, told.is_acknowledged) == ("", False)
     tried = [attempt for attempt in network.server.postman.attempts if "actions" in attempt.body]
     assert [attempt.body["type"] for attempt in tried] == ["block_actions"]
+
+
+async def test_over_http_what_is_refused_comes_again_signed_anew_and_says_that_it_does(network: SlackNetwork) -> None:
+    network.server.postman.retry_after_s = (0.01, 0.01)
+    got: list[web.Request] = []
+
+    async def refuse(request: web.Request) -> web.Response:
+        await request.read()
+        got.append(request)
+        return web.Response(status=500 if len(got) < 3 else 200)
+
+    app = web.Application()
+    app.router.add_post("/slack/default/events", refuse)
+    async with TestServer(app, host="127.0.0.1") as server:
+        network.app.request_url = str(server.make_url("/slack/default/events"))
+        direct = network.conversation(network.direct(network.person("ana")))
+        await network.people.write(network.app, direct, network.who(network.person("ana")), "hello")
+        await until(lambda: len(got) == 3, what="it came three times")
+        assert [request.headers.get("X-Slack-Retry-Num") for request in got] == [None, "1", "2"]
+        assert all(request.headers["X-Slack-Signature"].startswith("v0=") for request in got)
+    attempts = network.server.postman.attempts
+    assert [(attempt.status, attempt.is_acknowledged) for attempt in attempts] == [(500, False)] * 2 + [(200, True)]

@@ -109,6 +109,25 @@ async def test_what_was_missed_and_could_not_be_recorded_is_read_again(socket_ne
         )
 
 
+async def test_f099_reading_on_waits_as_it_is_told_and_loses_nothing(socket_network: SlackNetwork) -> None:
+    async with running(socket_network) as earlier:
+        assert socket_network.thread is not None
+        places = [earlier.here, socket_network.thread]
+        seen = [Standing(peer=place, message_id=await earlier.write(place, "run before")) for place in places]
+    for place in places:
+        await behind_its_back(earlier, place, "run one")
+    for method in ("conversations.history", "conversations.replies"):
+        socket_network.server.order(Fault.THROTTLED, method)
+        socket_network.server.order(Fault.UNAVAILABLE, method)
+    inbox = RecordingInbox(newest=seen)
+    async with running(socket_network, inbox):
+        await until(
+            lambda: {each.peer for each in inbox.messages if each.text == "run one"} == set(places),
+            what="both conversations are read",
+            within_s=BACK_S,
+        )
+
+
 async def test_many_missed_messages_are_all_read(network: SlackNetwork) -> None:
     async with running(network) as earlier:
         seen = Standing(peer=earlier.here, message_id=await earlier.write(earlier.here, "run before"))

@@ -111,6 +111,7 @@ async def test_our_own_messages_and_edits_and_those_of_other_bots_do_not_loop(ri
 
 
 async def test_f109_what_could_not_be_recorded_is_delivered_again_and_has_one_effect(rig: SlackRig) -> None:
+    rig.network.server.postman.ack_s = 1.0
     rig.inbox.is_down = True
     await rig.write(rig.here, "run uptime")
     postman = rig.network.server.postman

@@ -78,6 +78,7 @@ async def test_what_we_react_ourselves_and_what_is_no_message_is_not_heard(rig: 
 
 async def test_a_reaction_that_could_not_be_recorded_comes_again(rig: SlackRig) -> None:
     message_id = await posted(rig, rig.here)
+    rig.network.server.postman.ack_s = 1.0
     rig.inbox.is_down = True
     await rig.network.react(rig.here, message_id, rig.ana.id, "✅")
     rig.inbox.is_down = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import io
 import itertools
 import json
 import time
@@ -179,7 +180,7 @@ class Postman:
             self._client = aiohttp.ClientSession()
         assert app.request_url is not None
         timeout = aiohttp.ClientTimeout(total=self.ack_s)
-        async with self._client.post(app.request_url, data=raw, headers=sent, timeout=timeout) as response:
+        async with self._client.post(app.request_url, data=io.BytesIO(raw), headers=sent, timeout=timeout) as response:
             return response.status, await response.text()
 
     # --- for both ----------------------------------------------------------------------------------

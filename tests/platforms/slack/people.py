@@ -87,6 +87,8 @@ class People:
         found = [button for blocks in views for button in buttons_in(blocks) if fits(button)]
         assert found, "the message never showed this button"
         server = self.server
+        # Who presses is there.
+        server.world.conversations[message.channel].members.add(person.id)
         trigger, link = server.trigger(), server.response_url(app, message.channel, person.id, message.ts)
         payload = press_payload(app, person, message, found[0], server.world, trigger=trigger, response_url=link)
         return await self._interact(app, person, payload, trigger, reason)
