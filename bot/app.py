@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from bot.agent.commands import CommandsAgent
-from bot.config import Settings, to_fallbacks, to_gate, to_policy
+from bot.config import Settings, hears, to_fallbacks, to_gate, to_policy
 from bot.domain.command import Limits
 from bot.domain.gate import Gate
 from bot.domain.message import Capabilities
@@ -293,6 +293,8 @@ async def _announce(
     settings: Settings, store: OpenStore, clock: Clock, page: str, announce: Callable[[str], None]
 ) -> None:
     """Where to go, and what to do first."""
+    for section in settings.accounts():
+        announce(f"{section.channel} ({section.account}) hears: {hears(section)}.")
     if not settings.web.enabled:
         announce("The gateway runs. The web chat is off ([web] enabled).")
         return

@@ -285,7 +285,7 @@ class _Account:
 
 
 def _accounts(settings: Settings) -> list[_Account]:
-    from bot.config.admissions import hears
+    from bot.config import hears
 
     web = _Account(channel="web", account=DEFAULT_ACCOUNT, hears="whom an operator invited")
     return [

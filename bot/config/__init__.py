@@ -12,7 +12,7 @@ example    the models -> config.example.toml, and the first config.toml
 
 from __future__ import annotations
 
-from bot.config.admissions import to_fallbacks, to_gate
+from bot.config.admissions import hears, to_fallbacks, to_gate
 from bot.config.example import example, first_config
 from bot.config.reading import load_settings, schema
 from bot.config.rules import to_policy, warnings
@@ -22,6 +22,7 @@ __all__ = [
     "Settings",
     "example",
     "first_config",
+    "hears",
     "load_settings",
     "schema",
     "to_fallbacks",

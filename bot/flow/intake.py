@@ -80,7 +80,9 @@ class Intake:
             return await self._heard(message, words)
         if isinstance(heard, AskToPair):
             await self._offer_code(message)
-        return Answer()
+            return Answer()
+        # A slash command is no message that others see: its network shows a failure where no word comes back.
+        return Answer(note=NOT_HEARD if message.message_id is None else None)
 
     async def _heard(self, message: InboundMessage, words: Words) -> Answer:
         address = ReturnAddress(peer=message.peer, message_id=message.message_id)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.config import Settings, load_settings, to_fallbacks, to_gate, to_policy, warnings
-from bot.config.admissions import hears
+from bot.config import Settings, hears, load_settings, to_fallbacks, to_gate, to_policy, warnings
 from bot.domain.gate import Admission, DirectPolicy, RoomPolicy
 from bot.domain.policy import Ask, Verdict
 from bot.domain.session import AgentName, ChannelName, NativeId, Peer, PeerKind, PersonId

@@ -6,13 +6,14 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from bot.domain.event import EventState, Say
 from bot.domain.execution import ExecutionState
 from bot.domain.gate import CODE_LASTS_S, MAX_PENDING, Admission, DirectPolicy, Gate, PersonPairing
-from bot.domain.message import Action, Answer, ButtonPress, Sender, Suggest
+from bot.domain.message import Action, Answer, ButtonPress, InboundMessage, Sender, Suggest
 from bot.domain.policy import Directory, Policy
 from bot.domain.session import DEFAULT_ACCOUNT, ChannelName, DeliveryId, MessageId, Peer, PeerKind
 from bot.flow.admission import NOT_HEARD, NOTED_EVERY_S, let_in
@@ -114,6 +115,22 @@ async def test_an_unknown_account_hears_nobody(stage: Stage) -> None:
     stage.gate = Gate()
     assert await stage.say("run df -h", who=BOB) == Answer()
     assert await rows(stage) == (0, 0, 0)
+
+
+async def test_an_ignored_slash_command_is_refused_in_private_and_leaves_nothing_behind(stage: Stage) -> None:
+    stage.gate = gated()
+    writes = stage.store.writes
+    command = InboundMessage(
+        peer=a_peer("elsewhere"),
+        sender=EVE,
+        delivery=DeliveryId("s"),
+        message_id=None,
+        text="run df -h",
+        sent_at=stage.clock.now(),
+    )
+    assert await stage.intake.message(command) == Answer(note=NOT_HEARD)
+    assert stage.store.writes == writes
+    assert await stage.intake.message(replace(command, peer=a_peer("ops"))) == Answer(is_working=True)
 
 
 # --- presses, reactions, completions -----------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.app import CoreSettings
+from bot.domain.gate import Gate
 from bot.domain.policy import Directory, Person, Policy, Rule
 from bot.domain.session import (
     AccountName,
@@ -50,10 +51,11 @@ def a_settings(
     cadence_every_s: float = 0.0,
     active_hours: ActiveHours | None = None,
     settling_s: float = 0.0,
+    gate: Gate = OPEN_GATE,
 ) -> CoreSettings:
     return CoreSettings(
         policy=Policy(directory=Directory(people=people), owners=owners, rules=rules),
-        gate=OPEN_GATE,
+        gate=gate,
         scope=scope,
         cadence_every_s=cadence_every_s,
         active_hours=active_hours,
