@@ -1,0 +1,231 @@
+"""The connection that listens: logs in, connects, comes back by itself, reads on after a gap.
+
+Each connection is a new client of the library; inside one the library resumes by itself. Its own long back-off (up to
+17 minutes) is switched off: ours ends at one. Deliberately absent: what is done with what is heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import sys
+from collections.abc import Coroutine
+from dataclasses import dataclass
+
+import discord
+import yarl
+from discord.gateway import DiscordWebSocket
+
+from bot.domain.retry import delay_s
+from bot.domain.session import AccountName
+from channels.discord import commands, faults
+from channels.discord.catchup import CatchUp
+from channels.discord.hearing import Hearing
+from channels.discord.interactions import Interactions
+from channels.discord.rest import Rest, client_options, quiet_client
+
+log = logging.getLogger(__name__)
+
+LONGEST_REST_S = 60.0
+"""Between two connections. Discord allows 1,000 new ones a day; one a minute is 1,440, but no outage lasts a day."""
+REFUSED_REST_S = 300.0
+"""After a refused token or intent: somebody has to mend it, and asking more often gets an account blocked."""
+START_WAIT_S = 8.0
+"""So long a start waits for the first connection or its first fault."""
+CLOSE_S = 4.0
+REFUSED_CODES = frozenset({4004, 4010, 4011, 4012, 4013, 4014})
+"""Close codes after which the same connection can never do:
+https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How this account gets in."""
+
+    token: str
+    shards: int | None
+    gateway_url: str | None
+    asks_gateway: bool
+    """Whether the API has to be asked for the socket's address: it is not Discord's own."""
+    slash_commands: bool
+
+
+class Gateway:
+    def __init__(
+        self,
+        access: Access,
+        rest: Rest,
+        hearing: Hearing,
+        interactions: Interactions,
+        catch_up: CatchUp,
+        *,
+        account: AccountName,
+    ) -> None:
+        self._access = access
+        self._rest = rest
+        self._hearing = hearing
+        self._interactions = interactions
+        self._catch_up = catch_up
+        self._account = account
+        self._life: asyncio.Task[None] | None = None
+        self._tried = asyncio.Event()
+        self._client: discord.Client | None = None
+        self._reading: set[asyncio.Task[None]] = set()
+        self._faults = 0
+        self._is_refused = False
+
+    async def start(self) -> None:
+        """Returns once it is connected, or once it has failed for the first time; never raises for the network."""
+        self._life = asyncio.create_task(self._live(), name=f"discord-{self._account}")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_WAIT_S):
+                await self._tried.wait()
+
+    async def close(self) -> None:
+        life, self._life = self._life, None
+        for task in (*self._reading, *((life,) if life is not None else ())):
+            task.cancel()
+        if life is not None:
+            await asyncio.wait({life}, timeout=CLOSE_S)
+
+    # --- its life ---
+
+    async def _live(self) -> None:
+        """Log in for what we send, then listen, for ever."""
+        while True:
+            if await self._attempt(self._rest.login(self._access.token)):
+                break
+            await asyncio.sleep(self._rest_s())
+        if self._access.slash_commands:
+            await self._attempt(self._sync())
+        while True:
+            await self._catch_up.mark()
+            is_over = await self._attempt(self._listen())
+            await asyncio.sleep(1.0 if is_over else self._rest_s())
+
+    async def _attempt(self, step: Coroutine[None, None, None]) -> bool:
+        """Whether it ended well. A fault is counted and named; what it says may come from outside and is not."""
+        named: dict[str, object] = {"account": self._account}
+        self._is_refused = False
+        try:
+            await step
+        except (discord.LoginFailure, discord.PrivilegedIntentsRequired, discord.ConnectionClosed) as fault:
+            code = _code(fault)
+            self._faults += 1
+            self._is_refused = code in REFUSED_CODES
+            if self._is_refused:
+                log.error("discord.rejected", extra={**named, "code": code})  # noqa: TRY400 - the code says all
+            else:
+                log.warning("discord.disconnected", extra={**named, "code": code, "faults": self._faults})
+        except (*faults.SDK, *faults.MALFORMED, RuntimeError) as fault:
+            self._faults += 1
+            log.warning("discord.disconnected", extra={**named, "kind": type(fault).__name__, "faults": self._faults})
+        else:
+            return True
+        self._tried.set()
+        return False
+
+    def _rest_s(self) -> float:
+        if self._is_refused:
+            return REFUSED_REST_S
+        jitter = random.random()  # noqa: S311 - spreads, hides nothing
+        return min(LONGEST_REST_S, delay_s(max(1, self._faults), jitter=jitter))
+
+    async def _sync(self) -> None:
+        if await commands.sync(self._rest.client):
+            log.info("discord.commands_written", extra={"account": self._account})
+
+    async def _listen(self) -> None:
+        """One connection, until it ends."""
+        client = await self._new_client()
+        for each in (
+            self.on_ready,
+            self.on_resumed,
+            self.on_disconnect,
+            self.on_message,
+            self.on_raw_reaction_add,
+            self.on_interaction,
+            self.on_error,
+        ):
+            client.event(each)
+        self._client = client
+        try:
+            await client.start(self._access.token, reconnect=False)
+        finally:
+            self._client = None
+            with contextlib.suppress(TimeoutError, *faults.SDK, *faults.MALFORMED):
+                async with asyncio.timeout(CLOSE_S):
+                    await client.close()
+
+    async def _new_client(self) -> discord.Client:
+        shards = self._access.shards
+        if self._access.gateway_url is None and shards is None:
+            with contextlib.suppress(discord.GatewayNotFound):
+                advised, url, limits = await self._rest.client.http.get_bot_gateway()
+                if self._access.asks_gateway:
+                    # The library asks nobody for this address; it stands in a variable of its module.
+                    DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
+                if limits.get("remaining", 1) < 1:
+                    log.error("discord.connections_used_up", extra={"account": self._account})
+                    await asyncio.sleep(min(3_600.0, limits.get("reset_after", 0) / 1000))
+                shards = advised if advised > 1 else None
+        if shards is None:
+            return quiet_client()
+        return discord.AutoShardedClient(shard_count=shards, **client_options())  # type: ignore[arg-type]
+
+    # --- what the library calls, by name ---
+
+    async def on_ready(self) -> None:
+        self._faults = 0
+        self._tried.set()
+        log.info("discord.connected", extra={"account": self._account})
+        self._read_on()
+
+    async def on_resumed(self) -> None:
+        self._faults = 0
+        log.info("discord.resumed", extra={"account": self._account})
+        self._read_on()
+
+    async def on_disconnect(self) -> None:
+        await self._catch_up.mark()
+
+    async def on_message(self, message: discord.Message) -> None:
+        await self._hearing.message(message)
+
+    async def on_raw_reaction_add(self, event: discord.RawReactionActionEvent) -> None:
+        client = self._client
+        await self._hearing.reaction(event, None if client is None else client.get_channel(event.channel_id))
+
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        await self._interactions.take(interaction)
+
+    async def on_error(self, event_method: str, /, *_: object, **__: object) -> None:
+        """The library's own would write the fault with all that came from outside."""
+        kind = sys.exc_info()[0]
+        named = {"account": self._account, "of": event_method, "kind": "" if kind is None else kind.__name__}
+        log.error("discord.event_failed", extra=named)
+
+    def _read_on(self) -> None:
+        client = self._client
+        if client is None or self._reading:
+            return
+
+        async def read() -> None:
+            await self._catch_up.read(client)
+
+        task = asyncio.create_task(read(), name="discord-catch-up")
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+
+
+def _code(fault: Exception) -> int:
+    match fault:
+        case discord.LoginFailure():
+            return 4004
+        case discord.PrivilegedIntentsRequired():
+            return 4014
+        case discord.ConnectionClosed():
+            return fault.code or 0
+    return 0
