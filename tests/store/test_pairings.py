@@ -93,14 +93,25 @@ async def test_a_code_that_another_person_has_is_given_to_nobody_else(store: Ope
     assert paired.native == EVE.native
 
 
-async def test_so_many_wait_an_account_and_the_paired_do_not_count(store: OpenStore) -> None:
+async def full(store: OpenStore, account: str = "default") -> bool:
+    return await store.read(lambda tx: tx.pairings.is_full(ChannelName("slack"), AccountName(account)))
+
+
+async def test_so_many_wait_an_account_and_neither_the_paired_nor_what_is_over_counts(
+    store: OpenStore, clock: ManualClock
+) -> None:
     for number in range(MAX_PENDING):
         assert await ask(store, Sender(native=f"U{number}", name="x"), f"CODE{number:04}")
     assert not await ask(store)
     other = replace(HOME, peer=replace(HOME.peer, account=AccountName("second")))
     assert await ask(store, home=other)
+    assert (await full(store), await full(store, "second")) == (True, False)
     await approve(store, "CODE0000")
+    assert not await full(store)
     assert await ask(store, code="ZZZZZZZZ")
+    assert await full(store)
+    clock.advance(CODE_LASTS_S)
+    assert not await full(store)
 
 
 async def test_a_revoked_person_is_unknown_again(store: OpenStore) -> None:
