@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from bot.domain.command import parse_request
 from bot.domain.event import Input, InputKind
@@ -19,12 +20,14 @@ from bot.domain.policy import Policy
 from bot.domain.render import LISTED_CHARS
 from bot.domain.results import title
 from bot.domain.session import PeerKind, PersonId
-from bot.domain.words import USAGE, Again, Plain, Run, ShowWhole, Unclear, parse_words
+from bot.domain.words import USAGE, Again, Plain, Run, ShowWhole, Unclear, Why, parse_words
 from bot.errors import Malformed
 from bot.ports import Ask, NodeHub, Reply, Store, TurnStep, Tx, WholeOutput
 
 _LISTED = 15
 """Lines of a list in the chat: what a phone shows without scrolling; `homing executions` shows more."""
+_MAX_STEPS = 40
+"""An execution has some ten; refused votes of a busy room may be many."""
 _ELSEWHERE = "(asked in another conversation; write to me alone: pending)"
 
 _HELP = """run <command> — ask for a command; people approve it before it runs
@@ -33,6 +36,7 @@ approve <id> · deny <id> [reason] — decide
 stop <id> — cancel a waiting one, stop a running one
 again <id> — ask for the same command once more
 output <id> — the whole output, here where it was asked
+why <id> — what has become of it, step by step
 pending · executions · nodes · whoami — what there is
 pause [reason] · resume — for owners: hand nothing over; results are still told"""
 
@@ -60,6 +64,8 @@ class CommandsAgent:
                 return [await self._output(one, words.id)]
             case Again():
                 return [await self._again(one, words.id)]
+            case Why():
+                return [await self._why(one, words.id)]
             case Plain():
                 return [await self._plain(one, person, words.word)]
             case Unclear(meant=None):
@@ -89,6 +95,20 @@ class CommandsAgent:
         if execution.state not in FINAL and execution.state is not ExecutionState.LOST:
             return Reply(input_id=one.id, text=f"{execution_id} has not ended yet: {title(execution)}.")
         return Ask(input_id=one.id, request=execution.request, node_name=execution.node_name)
+
+    async def _why(self, one: Input, execution_id: ExecutionId) -> TurnStep:
+        """Its steps so far: times, people and reasons, never output."""
+        execution = await self._here(one, execution_id)
+        if isinstance(execution, str):
+            return Reply(input_id=one.id, text=execution)
+        steps = await self.store.read(lambda tx: tx.executions.steps(execution_id))
+        lines = [
+            "  ".join(filter(None, (_clock(step.at), step.what, step.by and f"by {step.by}", step.detail)))
+            for step in steps[-_MAX_STEPS:]
+        ]
+        return Reply(
+            input_id=one.id, text=f"{title(execution)} · {execution_id}. Times are UTC.", code="\n".join(lines)
+        )
 
     async def _here(self, one: Input, execution_id: ExecutionId) -> Execution | str:
         """The execution, if this is the conversation that asked for it: its output stands nowhere else."""
@@ -174,6 +194,10 @@ def _ask(one: Input, command: str, node: str | None) -> TurnStep:
         return Ask(input_id=one.id, request=parse_request(command), node_name=node)
     except Malformed as fault:
         return Reply(input_id=one.id, text=f"{fault}. {USAGE['run']}")
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, tz=UTC).strftime("%H:%M:%S")
 
 
 def _one_line(execution: Execution) -> str:

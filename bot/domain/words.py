@@ -47,6 +47,13 @@ class Again:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """`why <id>`: what has become of it so far."""
+
+    id: ExecutionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
     reason: str
 
@@ -70,7 +77,7 @@ class Unclear:
     meant: str | None
 
 
-Words = Run | Approve | Deny | Stop | ShowWhole | Again | Pause | Resume | Plain | Unclear
+Words = Run | Approve | Deny | Stop | ShowWhole | Again | Why | Pause | Resume | Plain | Unclear
 Decision = Approve | Deny | Stop
 Urgent = Approve | Deny | Stop | Pause | Resume
 """These do not wait behind the session's turn: a turn may itself be waiting for them, or go on too long."""
@@ -82,6 +89,7 @@ USAGE: dict[str, str] = {
     "stop": "stop <id>",
     "output": "output <id>",
     "again": "again <id>",
+    "why": "why <id>",
     "pending": "pending",
     "nodes": "nodes",
     "executions": "executions",
@@ -104,6 +112,9 @@ def parse_words(text: str) -> Words:
     """One message as one instruction. The command behind `run` is taken to the letter, line ends included."""
     head, rest = _first_word(_bare(text.strip()))
     word = head.lstrip("/!").lower().rstrip(":")
+    if word == "why" and parse_id(rest) is None:
+        # People ask each other why all day; only with an id is it said to us.
+        return Unclear(meant=None)
     if word in USAGE:
         return _exactly(word, rest)
     near = difflib.get_close_matches(word, USAGE, n=1, cutoff=_NEAR)
@@ -120,7 +131,7 @@ def _exactly(word: str, rest: str) -> Words:
     match word:
         case "run":
             return _run(rest)
-        case "approve" | "deny" | "stop" | "output" | "again":
+        case "approve" | "deny" | "stop" | "output" | "again" | "why":
             return _with_id(word, rest)
         case "pause":
             return Pause(reason=rest[:500])
@@ -181,6 +192,8 @@ def _with_id(word: str, rest: str) -> Words:
             return ShowWhole(id=execution_id)
         case "again", "":
             return Again(id=execution_id)
+        case "why", "":
+            return Why(id=execution_id)
     return Unclear(meant=f"{word} {execution_id}")
 
 

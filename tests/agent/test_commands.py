@@ -133,7 +133,7 @@ async def test_output_and_again_are_of_the_conversation_that_asked(stage: Stage)
     assert again == Ask(input_id=InputId(1), request=execution.request, node_name="web-1")
 
 
-@pytest.mark.parametrize("word", ["output", "again"])
+@pytest.mark.parametrize("word", ["output", "again", "why"])
 async def test_f073_neither_is_given_to_another_conversation(stage: Stage, word: str) -> None:
     execution = await stage.finished()
 
@@ -141,7 +141,7 @@ async def test_f073_neither_is_given_to_another_conversation(stage: Stage, word:
     assert said.text == f"{execution.id} was asked for in another conversation; ask there."
 
 
-@pytest.mark.parametrize("word", ["output", "again"])
+@pytest.mark.parametrize("word", ["output", "again", "why"])
 async def test_an_id_that_nobody_gave_is_said(stage: Stage, word: str) -> None:
     assert (await reply(stage, f"{word} 222222")).text == (
         "There is no execution 222222, or it was pruned. Write: executions"
@@ -152,6 +152,17 @@ async def test_f036_what_has_not_ended_is_not_asked_for_again(stage: Stage) -> N
     execution = await stage.running()
 
     assert (await reply(stage, f"again {execution.id}")).text == f"{execution.id} has not ended yet: ⏳ Running."
+
+
+async def test_why_tells_the_steps_with_people_and_reasons(stage: Stage) -> None:
+    execution = await stage.running()
+
+    said = await reply(stage, f"why {execution.id}")
+
+    assert said.text == f"⏳ Running · {execution.id}. Times are UTC."
+    steps = [line.split("  ") for line in (said.code or "").splitlines()]
+    assert [step[1] for step in steps][-3:] == ["approve", "dispatch", "start"]
+    assert ["by bob" in step for step in steps if step[1] == "approve"] == [True]
 
 
 async def test_what_is_lost_may_be_asked_for_again(stage: Stage) -> None:

@@ -23,6 +23,7 @@ from bot.domain.words import (
     Stop,
     Unclear,
     Urgent,
+    Why,
     Words,
     parse_id,
     parse_words,
@@ -92,6 +93,7 @@ TAKEN: list[tuple[str, Words]] = [
     ("stop 7K3QAC", Stop(id=ID)),
     ("output 7K3QAC", ShowWhole(id=ID)),
     ("again 7K3QAC", Again(id=ID)),
+    ("why 7k3qac", Why(id=ID)),
     ("pause", Pause(reason="")),
     ("pause  the database moves ", Pause(reason="the database moves")),
     (f"pause {'x' * 600}", Pause(reason="x" * 500)),
@@ -324,7 +326,18 @@ def test_ids_are_unambiguous_in_writing_and_speech() -> None:
 def test_what_does_not_wait_behind_a_turn_is_what_decides_stops_or_pauses() -> None:
     urgent = ["approve 7K3QAC", "deny 7K3QAC", "stop 7K3QAC", "pause", "resume"]
     assert all(isinstance(parse_words(text), Urgent) for text in urgent)
-    patient = ["run ls", "output 7K3QAC", "again 7K3QAC", "pending", "help", "ok", "approve it"]
+    patient = [
+        "run ls",
+        "output 7K3QAC",
+        "again 7K3QAC",
+        "why 7K3QAC",
+        "why is it down?",
+        "why",
+        "pending",
+        "help",
+        "ok",
+        "approve it",
+    ]
     assert not any(isinstance(parse_words(text), Urgent) for text in patient)
 
 
@@ -333,3 +346,8 @@ def test_every_word_of_the_usage_is_understood_as_itself() -> None:
         assert usage.startswith(word)
         line = usage.replace("<id>", ID).replace("[reason]", "").split("   or   ", 1)[0].replace("<command>", "ls")
         assert not isinstance(parse_words(line), Unclear)
+
+
+@pytest.mark.parametrize("talk", ["why", "why is it down?", "Why not", "why 7K3QAC now"])
+def test_why_without_an_id_is_talk_among_people(talk: str) -> None:
+    assert parse_words(talk) == Unclear(meant=None)
