@@ -19,6 +19,15 @@ _SHORTEST_SECRET_CHARS = 4
 """A shorter one stands in ordinary words, and hiding it would show where it is."""
 
 
+MUTED = frozenset({"discord", "slack_bolt", "slack_sdk", "twilio"})
+"""The networks' libraries. Their lines are sentences that hold what came from outside, whole payloads at times; the
+adapters say what matters of it in events. Kept out here and not by level: some set their loggers' levels themselves."""
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] not in MUTED
+
+
 class Events(logging.Formatter):
     """One line an event. The secrets are replaced in every text, exceptions included."""
 
@@ -76,6 +85,7 @@ def set_up(
     target = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(target)
     handler.setFormatter(Events(as_json=not target.isatty() if as_json is None else as_json, secrets=secrets))
+    handler.addFilter(_is_ours)
     root = logging.getLogger()
     for before in list(root.handlers):
         root.removeHandler(before)

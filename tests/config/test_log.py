@@ -77,3 +77,16 @@ def test_setting_up_twice_logs_once() -> None:
     stream = logged(as_json=True)
     log.info("once")
     assert stream.getvalue().count("once") == 1
+
+
+@pytest.mark.parametrize("name", ["discord.client", "slack_bolt.AsyncApp", "slack_sdk", "twilio.http_client"])
+def test_what_a_networks_library_says_of_what_came_in_is_kept_out(name: str, request: pytest.FixtureRequest) -> None:
+    stream = io.StringIO()
+    set_up(as_json=True, stream=stream)
+    library = logging.getLogger(name)
+    request.addfinalizer(lambda before=library.level: library.setLevel(before))  # type: ignore[misc]
+    library.setLevel(logging.DEBUG)
+    library.error("Unhandled request ({'text': 'from outside'})")
+    logging.getLogger("channels.slack.adapter").warning("slack.rejected")
+    logging.getLogger("discordant.name").warning("not.muted")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["slack.rejected", "not.muted"]
