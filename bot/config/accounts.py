@@ -9,9 +9,9 @@ import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from bot.config.sections import Conversation, Section, Texts, Word
+from bot.config.sections import Conversation, Section, Texts, Word, as_list
 from bot.config.values import check_account, check_address
 from bot.domain.gate import DirectPolicy, RoomPolicy
 from bot.domain.session import DEFAULT_ACCOUNT
@@ -42,18 +42,25 @@ def _secret(pattern: str, said: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Snowflakes = tuple[
-    Annotated[str, _shaped(r"[0-9]{5,20}", 'no id of Discord; in its developer mode "Copy ID" gives the digits')], ...
+def _digits(value: object) -> object:
+    """An id of digits may be written without quotes: TOML's whole numbers are exact."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+_Snowflake = Annotated[
+    str,
+    BeforeValidator(_digits),
+    _shaped(r"[0-9]{5,20}", 'no id of Discord; in its developer mode "Copy ID" gives the digits'),
 ]
-SlackRooms = tuple[
-    Annotated[
-        str, _shaped(r"[CGD][A-Z0-9]{2,}", 'no id of a Slack channel; "About" in its details shows it, as C0123456789')
-    ],
-    ...,
+_SlackRoom = Annotated[
+    str, _shaped(r"[CGD][A-Z0-9]{2,}", 'no id of a Slack channel; "About" in its details shows it, as C0123456789')
 ]
-SlackSpaces = tuple[
-    Annotated[str, _shaped(r"[TE][A-Z0-9]{2,}", "no id of a Slack workspace; it begins with T, or E for a grid")], ...
+_SlackSpace = Annotated[
+    str, _shaped(r"[TE][A-Z0-9]{2,}", "no id of a Slack workspace; it begins with T, or E for a grid")
 ]
+Snowflakes = Annotated[tuple[_Snowflake, ...], BeforeValidator(as_list)]
+SlackRooms = Annotated[tuple[_SlackRoom, ...], BeforeValidator(as_list)]
+SlackSpaces = Annotated[tuple[_SlackSpace, ...], BeforeValidator(as_list)]
 DiscordToken = Annotated[SecretStr, _secret(r"[^\s]+", "no token; it holds no blank, and nothing stands before it")]
 SlackBotToken = Annotated[
     SecretStr, _secret(r"xoxb-[^\s]+", "no bot token; that begins with xoxb- (“OAuth & Permissions” of your app)")

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from bot.config.values import check_conversation, check_person_id, check_person_name, check_place, check_time_zone
 
 
-def _as_list(value: object) -> object:
+def as_list(value: object) -> object:
     """One text stands for a list of one."""
     return [value] if isinstance(value, str) else value
 
@@ -23,13 +23,13 @@ def _some(listed: tuple[str, ...]) -> tuple[str, ...]:
     return listed
 
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-Places = Annotated[tuple[Annotated[str, AfterValidator(check_place)], ...], BeforeValidator(_as_list)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(as_list)]
+Places = Annotated[tuple[Annotated[str, AfterValidator(check_place)], ...], BeforeValidator(as_list)]
 Conversation = Annotated[str, AfterValidator(check_conversation)]
 """One conversation of a channel, such as slack:channel:C0OPS."""
-Conversations = Annotated[tuple[Conversation, ...], BeforeValidator(_as_list)]
+Conversations = Annotated[tuple[Conversation, ...], BeforeValidator(as_list)]
 PersonIds = Annotated[
-    tuple[Annotated[str, AfterValidator(check_person_id)], ...], BeforeValidator(_as_list), AfterValidator(_some)
+    tuple[Annotated[str, AfterValidator(check_person_id)], ...], BeforeValidator(as_list), AfterValidator(_some)
 ]
 PersonName = Annotated[str, AfterValidator(check_person_name)]
 TimeZone = Annotated[str, AfterValidator(check_time_zone)]

@@ -244,6 +244,14 @@ def test_what_hears_nobody_or_means_nothing_is_warned_about(tmp_path: Path) -> N
     assert any("no room hears it" in line for line in found)
 
 
+def test_one_id_stands_for_a_list_and_digits_need_no_quotes(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path, SLACK.replace('["C0AB"]', '"C0AB"') + DISCORD.replace('"112233445566778899"', "112233445566778899")
+    )
+    assert settings.slack[0].rooms == ("C0AB",)
+    assert settings.discord[0].rooms == ("112233445566778899",)
+
+
 def test_the_environment_can_hold_a_whole_list_of_accounts(tmp_path: Path) -> None:
     settings = load(tmp_path, "", HOMING_DISCORD=f'[{{"token": "{SECRET}", "account": "second"}}]')
     assert [(one.account, one.token.get_secret_value()) for one in settings.discord] == [("second", SECRET)]
