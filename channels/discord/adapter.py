@@ -50,6 +50,8 @@ class DiscordChannel:
         """Raises `ConfigError` for addresses that differ from those of another account of this process."""
         self._identity = wire.Identity(agent=agent, account=account, has_threads=reply_mode == "thread")
         self._addresses = (api_base.rstrip("/"), gateway_url)
+        # The library writes addresses with tokens of interactions in them, and faults with what came from outside.
+        logging.getLogger("discord").setLevel(logging.CRITICAL + 1)
         _claim(self)
         self._token = token
         self._slash_commands = slash_commands

@@ -24,6 +24,8 @@ SDK = (discord.DiscordException, aiohttp.ClientError, OSError, asyncio.TimeoutEr
 """All that a call of the library raises because of the network or of Discord."""
 MALFORMED = (ValueError, TypeError, KeyError, AttributeError, IndexError)
 """What the library raises over a frame that is not as documented: it checks none of them."""
+CALL = (*SDK, *MALFORMED, RuntimeError)
+"""All that a call may end with: also an answer that is not as documented, and a client that was closed meanwhile."""
 
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008

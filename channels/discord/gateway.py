@@ -161,19 +161,27 @@ class Gateway:
 
     async def _new_client(self) -> discord.Client:
         shards = self._access.shards
-        if self._access.gateway_url is None and shards is None:
-            with contextlib.suppress(discord.GatewayNotFound):
-                advised, url, limits = await self._rest.client.http.get_bot_gateway()
-                if self._access.asks_gateway:
-                    # The library asks nobody for this address; it stands in a variable of its module.
-                    DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
-                if limits.get("remaining", 1) < 1:
-                    log.error("discord.connections_used_up", extra={"account": self._account})
-                    await asyncio.sleep(min(3_600.0, limits.get("reset_after", 0) / 1000))
-                shards = advised if advised > 1 else None
+        if self._access.gateway_url is None and (shards is None or self._access.asks_gateway):
+            shards = await self._advised()
         if shards is None:
             return quiet_client()
         return discord.AutoShardedClient(shard_count=shards, **client_options())  # type: ignore[arg-type]
+
+    async def _advised(self) -> int | None:
+        """How many connections; None for a single one. Sets the socket's address where the API has its own."""
+        try:
+            count, url, limits = await self._rest.client.http.get_bot_gateway()
+        except discord.GatewayNotFound:
+            if self._access.asks_gateway:
+                raise  # its token is none of Discord's own socket
+            return self._access.shards
+        if self._access.asks_gateway:
+            # The library asks nobody for this address; it stands in a variable of its module.
+            DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
+        if limits.get("remaining", 1) < 1:
+            log.error("discord.connections_used_up", extra={"account": self._account})
+            await asyncio.sleep(min(3_600.0, limits.get("reset_after", 0) / 1000))
+        return self._access.shards or (count if count > 1 else None)
 
     # --- what the library calls, by name ---
 

@@ -12,6 +12,7 @@ import io
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 import discord
 
@@ -40,6 +41,8 @@ LOGIN_WAIT_S = 5.0
 """So long a send waits for a login that is under way, at the start of a gateway."""
 MAX_LOOKED_THROUGH = 200
 """Messages that a look for a lost answer reads: two pages of Discord's."""
+THREAD_REST_MIN: Final = 1440
+"""Until Discord puts a thread away: a day without a word, its usual value. Whoever writes there brings it back."""
 MAX_KNOWN = 10_000
 """People whose conversation is known, and threads that are known to be there; the rest is asked again."""
 _STYLES = {
@@ -163,7 +166,7 @@ class Rest:
                     )
         except discord.NotFound:
             raise
-        except faults.SDK as fault:
+        except faults.CALL as fault:
             raise faults.of_send(fault, may_stand=True) from fault
         return Receipt(message_id=MessageId(str(message.id)))
 
@@ -240,10 +243,12 @@ class Rest:
 
     async def _begin_thread(self, client: discord.Client, peer: Peer, post: Post) -> None:
         """A thread that is started from a message gets that message's id. One that is there is as good."""
-        root = client.get_partial_messageable(wire.snowflake(peer.id)).get_partial_message(int(peer.thread or 0))
         name = "Homing" if post.execution_id is None else f"Homing {post.execution_id}"
         try:
-            await root.create_thread(name=name)
+            # The library's own call wants the guild, which an address has not; Discord does not ask for it.
+            await client.http.start_thread_with_message(
+                wire.snowflake(peer.id), int(peer.thread or 0), name=name, auto_archive_duration=THREAD_REST_MIN
+            )
         except discord.HTTPException as fault:
             if fault.code != faults.THREAD_EXISTS:
                 raise
@@ -261,7 +266,7 @@ class Rest:
                 yield self.client
         except Malformed as fault:
             raise ChannelRejected(str(fault)) from fault
-        except faults.SDK as fault:
+        except faults.CALL as fault:
             raise faults.of_send(fault, may_stand=may_stand) from fault
 
 
