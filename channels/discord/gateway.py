@@ -141,6 +141,7 @@ class Gateway:
         """One connection, until it ends."""
         client = await self._new_client()
         for each in (
+            self.on_connect,
             self.on_ready,
             self.on_resumed,
             self.on_disconnect,
@@ -185,9 +186,12 @@ class Gateway:
 
     # --- what the library calls, by name ---
 
+    async def on_connect(self) -> None:
+        """We hear from here on; the library says `ready` once no further guild has come for two seconds."""
+        self._tried.set()
+
     async def on_ready(self) -> None:
         self._faults = 0
-        self._tried.set()
         log.info("discord.connected", extra={"account": self._account})
         self._read_on()
 
