@@ -108,7 +108,7 @@ class DiscordChannel:
         if address.message_id is not None:
             _checked(address.message_id)
         receipt = await self._rest.send(address, post, nonce)
-        self._hearing.quiet(int(address.peer.thread or address.peer.id))
+        self._hearing.quiet(address.peer)
         return receipt
 
     async def edit(self, peer: Peer, message_id: MessageId, post: Post) -> None:

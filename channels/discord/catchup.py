@@ -62,6 +62,7 @@ class CatchUp:
             for attempt in range(1, ATTEMPTS + 1):
                 if client.is_closed() or self._inbox is None:
                     return
+                # Without a mark this is the second reading of one gap: from the horizon on, so that it misses nothing.
                 try:
                     await self._messages(client, self._from or ())
                     await self._cards(self._inbox)

@@ -8,7 +8,7 @@ import discord
 
 from bot.ports import Check
 from channels.discord import faults
-from channels.discord.rest import quiet_client
+from channels.discord.client import Client
 
 MAX_GUILDS = 5
 """Whose slash commands are looked at: an operator sees by a few how the bot was added."""
@@ -16,7 +16,7 @@ MAX_GUILDS = 5
 
 async def checks(token: str, *, slash_commands: bool) -> tuple[Check, ...]:
     """Never raises: a network that cannot be reached is a finding."""
-    client = quiet_client()
+    client = Client()
     try:
         await client.login(token)
         return await _look(client, slash_commands=slash_commands)

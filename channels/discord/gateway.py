@@ -22,9 +22,10 @@ from bot.domain.retry import delay_s
 from bot.domain.session import AccountName
 from channels.discord import commands, faults
 from channels.discord.catchup import CatchUp
+from channels.discord.client import Client, ShardedClient
 from channels.discord.hearing import Hearing
 from channels.discord.interactions import Interactions
-from channels.discord.rest import Rest, client_options, quiet_client
+from channels.discord.rest import Rest
 
 log = logging.getLogger(__name__)
 
@@ -98,9 +99,9 @@ class Gateway:
             if await self._attempt(self._rest.login(self._access.token)):
                 break
             await asyncio.sleep(self._rest_s())
-        if self._access.slash_commands:
-            await self._attempt(self._sync())
+        is_synced = not self._access.slash_commands
         while True:
+            is_synced = is_synced or await self._attempt(self._sync())
             await self._catch_up.mark()
             is_over = await self._attempt(self._listen())
             await asyncio.sleep(1.0 if is_over else self._rest_s())
@@ -164,9 +165,7 @@ class Gateway:
         shards = self._access.shards
         if self._access.gateway_url is None and (shards is None or self._access.asks_gateway):
             shards = await self._advised()
-        if shards is None:
-            return quiet_client()
-        return discord.AutoShardedClient(shard_count=shards, **client_options())  # type: ignore[arg-type]
+        return Client() if shards is None else ShardedClient(shards)
 
     async def _advised(self) -> int | None:
         """How many connections; None for a single one. Sets the socket's address where the API has its own."""
@@ -220,14 +219,11 @@ class Gateway:
         log.error("discord.event_failed", extra=named)
 
     def _read_on(self) -> None:
+        """A reading that is under way has perhaps passed a channel already: the next one comes after it."""
         client = self._client
-        if client is None or self._reading:
+        if client is None or len(self._reading) > 1:
             return
-
-        async def read() -> None:
-            await self._catch_up.read(client)
-
-        task = asyncio.create_task(read(), name="discord-catch-up")
+        task = asyncio.create_task(self._catch_up.read(client), name="discord-catch-up")
         self._reading.add(task)
         task.add_done_callback(self._reading.discard)
 

@@ -50,7 +50,8 @@ class Hearing:
         self._inbox: Inbox | None = None
         self._lines: dict[int, _Line] = {}
         self._waiting = 0
-        self._typing: dict[int, asyncio.Task[None]] = {}
+        self._typing: dict[str, asyncio.Task[None]] = {}
+        """By thread, channel or person."""
         self.has_lost = False
         """Whether something was dropped that the next catch-up has to bring."""
 
@@ -79,7 +80,7 @@ class Hearing:
             heard = wire.message_of(message, peer=peer, me=me, roles=roles, identity=self._identity)
             answer = await self._recorded(lambda: inbox.message(heard), since=heard.sent_at)
         if answer is not None and answer.is_working:
-            self._type(message.channel.id)
+            self._type(heard.peer, message.channel.id)
 
     async def reaction(self, event: discord.RawReactionActionEvent, channel: object) -> None:
         """Only on what is ours: the rest is talk among people."""
@@ -127,9 +128,9 @@ class Hearing:
         log.warning("discord.place_unknown", extra={"account": self._identity.account, "channel_id": native})
         return None
 
-    def quiet(self, native: int) -> None:
+    def quiet(self, peer: Peer) -> None:
         """We posted there: the sign goes."""
-        task = self._typing.pop(native, None)
+        task = self._typing.pop(peer.thread or peer.id, None)
         if task is not None:
             task.cancel()
 
@@ -169,8 +170,10 @@ class Hearing:
             await asyncio.sleep(min(30.0, delay_s(attempt, jitter=0.5)))
         return None
 
-    def _type(self, native: int) -> None:
-        if native in self._typing or len(self._typing) >= MAX_WAITING:
+    def _type(self, peer: Peer, native: int) -> None:
+        """`native` is where the question stands: a thread of its own may not be there yet."""
+        place = peer.thread or peer.id
+        if place in self._typing or len(self._typing) >= MAX_WAITING:
             return
 
         async def show() -> None:
@@ -179,5 +182,5 @@ class Hearing:
                 await asyncio.sleep(TYPING_S)
 
         task = asyncio.create_task(show(), name="discord-typing")
-        self._typing[native] = task
-        task.add_done_callback(lambda _: self._typing.pop(native, None) if self._typing.get(native) is task else None)
+        self._typing[place] = task
+        task.add_done_callback(lambda _: self._typing.pop(place, None) if self._typing.get(place) is task else None)

@@ -45,6 +45,7 @@ class Interactions:
         self._hearing = hearing
         self._identity = identity
         self._inbox: Inbox | None = None
+        self._recording: set[asyncio.Task[Answer]] = set()
 
     def open(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -136,6 +137,9 @@ class Interactions:
     ) -> None:
         """The note once it is recorded; if that takes long, first a sign to Discord that we are at it."""
         task = asyncio.create_task(recording, name="discord-record")
+        # It goes on where Discord does not take our answer: what was pressed is recorded all the same.
+        self._recording.add(task)
+        task.add_done_callback(self._recorded)
         done, _ = await asyncio.wait({task}, timeout=ANSWER_S)
         if not done:
             # A press is deferred without a trace in the channel; a command shows "thinking" to its sender alone.
@@ -146,6 +150,11 @@ class Interactions:
             await _say(interaction, note)
         elif not interaction.response.is_done():
             await interaction.response.defer()
+
+    def _recorded(self, task: asyncio.Task[Answer]) -> None:
+        self._recording.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("discord.not_recorded", extra={"account": self._identity.account})
 
     @contextlib.asynccontextmanager
     async def _answering(self) -> AsyncIterator[None]:

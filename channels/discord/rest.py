@@ -21,20 +21,10 @@ from bot.domain.retry import MAX_AGE_S
 from bot.domain.session import MessageId, Peer, PeerKind, ReturnAddress
 from bot.errors import ChannelRejected, ChannelUnavailable, Malformed
 from channels.discord import faults, form, wire
+from channels.discord.client import Client
 
 log = logging.getLogger(__name__)
 
-INTENTS = discord.Intents(
-    guilds=True,
-    guild_messages=True,
-    dm_messages=True,
-    message_content=True,
-    guild_reactions=True,
-    dm_reactions=True,
-)
-"""All that is read: who is in a guild, who is online and who types are not."""
-LONGEST_WAIT_S = 30.0
-"""A 429 that asks for less is waited out by the library, which takes no less than 30."""
 CALL_S = 18.0
 """Of one send with all that it needs; the core gives up on a send after 20 s."""
 LOGIN_WAIT_S = 5.0
@@ -52,23 +42,6 @@ _STYLES = {
 }
 
 
-def quiet_client(**options: object) -> discord.Client:
-    """A client that pings nobody unless told, waits out only short limits, and keeps nothing of what is said."""
-    return discord.Client(**client_options(), **options)  # type: ignore[arg-type]
-
-
-def client_options() -> dict[str, object]:
-    return {
-        "intents": INTENTS,
-        "allowed_mentions": discord.AllowedMentions.none(),
-        "max_messages": None,
-        "max_ratelimit_timeout": LONGEST_WAIT_S,
-        "member_cache_flags": discord.MemberCacheFlags.none(),
-        "chunk_guilds_at_startup": False,
-        "enable_debug_events": False,
-    }
-
-
 class Rest:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -80,7 +53,7 @@ class Rest:
 
     async def login(self, token: str) -> None:
         """Raises what the library raises."""
-        client = quiet_client()
+        client = Client()
         try:
             await client.login(token)
         except BaseException:

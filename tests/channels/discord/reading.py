@@ -10,7 +10,7 @@ import discord
 from discord.user import ClientUser
 
 from bot.domain.session import AccountName, AgentName
-from channels.discord.rest import client_options
+from channels.discord.client import Client
 from channels.discord.wire import Identity
 
 ME = 900000000000000001
@@ -28,12 +28,12 @@ HERE = Identity(agent=AgentName("main"), account=AccountName("default"), has_thr
 IN_THREADS = Identity(agent=AgentName("main"), account=AccountName("default"), has_threads=True)
 
 
-class Listening(discord.Client):
+class Listening(Client):
     """Keeps what the library gives to its listeners."""
 
     def __init__(self) -> None:
         self.heard: list[object] = []
-        super().__init__(**client_options())  # type: ignore[arg-type]
+        super().__init__()
 
     def dispatch(self, event: str, /, *values: object, **_: object) -> None:
         del event
