@@ -61,7 +61,7 @@ class Routes:
         app.router.add_get(f"{self._prefix}/file/{{token}}", self._file)
 
     def status_url(self, nonce: str) -> str:
-        return f"{self._public_url}{self._prefix}/status?n={nonce}"
+        return f"{self._public_url}{self._prefix}/status?n={nonce}{wire.OVERRIDES}"
 
     def file_url(self, token: str) -> str:
         return f"{self._public_url}{self._prefix}/file/{token}"

@@ -13,6 +13,7 @@ import hmac
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
 from xml.etree import ElementTree as ET
 
 import aiohttp
@@ -42,8 +43,9 @@ def sign(account: Account, url: str, form: Mapping[str, str], *, token: str | No
 class Carrier:
     """`open` and `close` with the server."""
 
-    retries: int = 3
-    """As the address's `#rc=` says; with `rp=all`: on 4xx, 5xx and on silence."""
+    overrides: str = "#rc=3&rp=ct,rt,5xx"
+    """Behind the operator's address for messages; an address without any is tried once."""
+    signs_overrides: bool = False
     plan: Sequence[str] = ("sent", "delivered")
     """The statuses that a message goes through which nothing stops."""
     callback_repeats: int = 0
@@ -70,21 +72,23 @@ class Carrier:
 
     # --- to our side -------------------------------------------------------------------------------
 
-    async def hook(
-        self, account: Account, url: str, form: Mapping[str, str], *, retries: int | None = None
-    ) -> Answered:
-        """Deliver to the address that the operator wrote down, until it is taken or the retries are used up."""
+    async def hook(self, account: Account, url: str, form: Mapping[str, str]) -> Answered:
+        """Deliver, again as the overrides behind the address say."""
+        bare, _, fragment = url.partition("#")
+        overrides = dict(parse_qsl(fragment))
+        policy = overrides.get("rp", "ct").split(",")
         answered = Answered(status=0)
-        for attempt in range(1 + (self.retries if retries is None else retries)):
+        for attempt in range(1 + int(overrides.get("rc", "0"))):
             await asyncio.sleep(PAUSE_S * attempt * 5)
-            answered = await self._once(account, url, form)
-            self.hook_log.append((url.removeprefix(account.public_url), answered.status))
-            if 200 <= answered.status < 300:
+            answered = await self._once(account, bare, form, sign(account, url if self.signs_overrides else bare, form))
+            self.hook_log.append((bare.removeprefix(account.public_url), answered.status))
+            is_failed = "5xx" in policy and answered.status >= 500
+            if answered.status and not is_failed:
                 break
         return answered
 
-    async def _once(self, account: Account, url: str, form: Mapping[str, str]) -> Answered:
-        headers = {"X-Twilio-Signature": sign(account, url, form), "User-Agent": "TwilioProxy/1.1"}
+    async def _once(self, account: Account, url: str, form: Mapping[str, str], signature: str) -> Answered:
+        headers = {"X-Twilio-Signature": signature, "User-Agent": "TwilioProxy/1.1"}
         if account.local_url is None or not url.startswith(account.public_url):
             return Answered(status=0)
         assert self._client is not None
@@ -120,7 +124,9 @@ class Carrier:
         }
         answered = Answered(status=0)
         for _ in range(repeats + 1):
-            answered = await self.hook(account, f"{account.public_url}/whatsapp/{account.name}/message", form)
+            answered = await self.hook(
+                account, f"{account.public_url}/whatsapp/{account.name}/message{self.overrides}", form
+            )
             if answered.words:
                 now = time.time()
                 account.keep(
@@ -173,7 +179,7 @@ class Carrier:
                 **({} if error is None else {"ErrorCode": str(error)}),
             }
             for _ in range(1 + self.callback_repeats):
-                await self.hook(account, message.callback, form, retries=0)
+                await self.hook(account, message.callback, form)
 
     async def _fetches(self, account: Account, message: Message) -> bool:
         """HEAD for the type, then GET, as Twilio does."""
