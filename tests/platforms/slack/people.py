@@ -26,7 +26,7 @@ from tests.platforms.slack.payloads import (
 )
 from tests.platforms.slack.reading import read, read_view
 from tests.platforms.slack.server import SlackServer
-from tests.platforms.slack.world import App, Conversation, Form, Message, Person
+from tests.platforms.slack.world import App, Conversation, Ephemeral, Form, Message, Person
 
 GRACE_S = 0.25
 """How long one waits for private words after the press was acknowledged."""
@@ -138,7 +138,7 @@ class People:
         link = server.response_url(app, conversation.id, person.id)
         form = command_form(app, person, conversation, text, trigger=server.trigger(), response_url=link)
         got = await server.postman.deliver(app, form, repeats=False)
-        words = str((got.body or {}).get("text", "")) if got is not None else ""
+        words = _answer_words((got.body if got is not None else None) or {}, conversation.id, person.id)
         if not words:
             await self._soon(lambda: None, lambda: self.whispered(person.id, before))
             words = self.whispered(person.id, before)
@@ -181,6 +181,13 @@ class People:
         except TimeoutError:
             pass
         return found()
+
+
+def _answer_words(body: Form, channel: str, person: str) -> str:
+    """What a command is answered with beside the acknowledgement: private, unless it says otherwise."""
+    assert body.get("response_type", "ephemeral") == "ephemeral"
+    text, blocks = str(body.get("text") or ""), body.get("blocks") or []
+    return read(Ephemeral(channel=channel, user=person, text=text, blocks=blocks)).text
 
 
 def _modal_words(got: Acknowledged | None) -> str:
