@@ -184,8 +184,11 @@ class _Reader:
             settings = Settings(**tree)
         except ValidationError as fault:
             for error in fault.errors(include_url=False, include_context=False, include_input=False):
-                self._fault(error["loc"], _worded(error))
                 faulty.add(error["loc"][0])
+                if error["type"] == "missing" and _is_read_from_file(tree, error["loc"]):
+                    # The file's own fault is named already.
+                    continue
+                self._fault(error["loc"], _worded(error))
             if "people" in faulty:
                 return None
             # What is sound by itself is still compared with the rest, so that all faults are named at once.
@@ -193,6 +196,13 @@ class _Reader:
         for key, text in disagreements(settings):
             self.faults.append(f"{self._label}: {key}: {text}")
         return None if self.faults else settings
+
+
+def _is_read_from_file(tree: Tree, loc: tuple[int | str, ...]) -> bool:
+    section: Any = tree
+    for part in loc[:-1]:
+        section = section[part]
+    return isinstance(section, dict) and f"{loc[-1]}_file" in section
 
 
 def _worded(error: ErrorDetails) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,7 @@ def test_secrets_of_accounts_come_from_files_and_are_never_shown(tmp_path: Path)
     assert SECRET not in repr(settings)
     both = faults(tmp_path, DISCORD + 'token_file = "bot"\n')
     assert both == ["discord[0].token_file: stands beside token; keep one of them"]
-    (missing,) = faults(tmp_path, '[[discord]]\ntoken_file = "nowhere"\n')[:1]
+    (missing,) = faults(tmp_path, '[[discord]]\ntoken_file = "nowhere"\n')
     assert missing.startswith("discord[0].token_file: the file cannot be read (FileNotFoundError)")
 
 
@@ -273,3 +274,25 @@ def test_the_accounts_of_the_example_load_when_their_sign_is_taken_away(tmp_path
     settings = load(tmp_path, text, **environ)
     assert [one.channel for one in settings.accounts()] == ["discord", "slack", "whatsapp"]
     assert warnings(settings) == ()
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs" / "channels").glob("*.md")))
+def test_what_a_channels_page_writes_into_the_config_loads(tmp_path: Path, page: str) -> None:
+    environ = {
+        "DISCORD_BOT_TOKEN": SECRET,
+        "SLACK_BOT_TOKEN": f"xoxb-{SECRET}",
+        "SLACK_APP_TOKEN": f"xapp-{SECRET}",
+        "SLACK_SIGNING_SECRET": SECRET,
+        "TWILIO_ACCOUNT_SID": SID,
+        "TWILIO_AUTH_TOKEN": SECRET,
+    }
+    text = (ROOT / "docs" / "channels" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^ *```toml\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    assert blocks
+    for block in blocks:
+        for name in re.findall(r'_file = "([^"/]+)"', block):
+            prefix = {"bot_token_file": "xoxb-", "app_token_file": "xapp-"}
+            key = re.findall(rf'(\w+_file) = "{re.escape(name)}"', block)[0]
+            (tmp_path / name).write_text(prefix.get(key, "") + SECRET, encoding="utf-8")
+        written = textwrap.dedent(block)
+        load(tmp_path, written if "[gateway]" in written else f"{written}\n{PUBLIC}", **environ)
