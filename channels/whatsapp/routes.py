@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 
 READ_S = 10.0
 """For a whole request; Twilio gives up after 15 s: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides"""
-MAX_READERS = 64
-"""Bodies that are read at the same time, of 64 KiB each."""
 _HEADER_CHARS = 500
 _FORM = "application/x-www-form-urlencoded"
 
@@ -53,7 +51,6 @@ class Routes:
         self._auth_token = auth_token
         self._public_url = public_url.rstrip("/")
         self._prefix = f"/whatsapp/{account}"
-        self._readers = asyncio.Semaphore(MAX_READERS)
 
     def mount(self, app: web.Application) -> None:
         app.router.add_post(f"{self._prefix}/message", self._message)
@@ -113,7 +110,7 @@ class Routes:
             raise web.HTTPRequestEntityTooLarge(max_size=wire.BODY_BYTES, actual_size=request.content_length or 0)
         body = bytearray()
         try:
-            async with asyncio.timeout(READ_S), self._readers:
+            async with asyncio.timeout(READ_S):
                 async for chunk in request.content.iter_any():
                     body += chunk
                     if len(body) > wire.BODY_BYTES:
