@@ -15,7 +15,7 @@ from bot.ports import Channel
 from tests.channels.contract import RecordingInbox, Shown, until
 from tests.platforms.slack import SlackNetwork
 from tests.platforms.slack.network import sent_by
-from tests.platforms.slack.people import Told
+from tests.platforms.slack.people import GRACE_S, Told
 from tests.platforms.slack.world import App, Conversation, Person
 
 
@@ -53,15 +53,19 @@ class SlackRig:
         return await self.network.say(peer, self._who(peer), text, repeats=repeats)
 
     async def press(self, peer: Peer, message_id: MessageId, button: Button, *, reason: str = "") -> None:
-        await self.pressed(peer, message_id, button, reason=reason)
+        # Who looks at no words waits for none; the form of a denial is open before the press is acknowledged.
+        await self.pressed(peer, message_id, button, reason=reason, grace_s=0.02)
 
-    async def pressed(self, peer: Peer, message_id: MessageId, button: Button, *, reason: str = "") -> Told:
+    async def pressed(
+        self, peer: Peer, message_id: MessageId, button: Button, *, reason: str = "", grace_s: float = GRACE_S
+    ) -> Told:
         return await self.network.people.press(
             self.network.account(peer.account),
             self.network.who(self._who(peer)),
             self.network.message(peer, message_id),
             lambda shown: sent_by(shown) == button.token(),
             reason=reason,
+            grace_s=grace_s,
         )
 
     async def shown(self, peer: Peer) -> Sequence[Shown]:

@@ -63,7 +63,7 @@ async def test_a_dropped_socket_is_made_again_and_what_came_meanwhile_is_read(so
 async def test_f107_after_many_breaks_exactly_one_socket_is_open(socket_network: SlackNetwork) -> None:
     server = socket_network.server
     async with running(socket_network) as rig:
-        for _ in range(4):
+        for _ in range(3):
             await until(lambda: socket_network.is_connected(), what="it is connected", within_s=BACK_S)
             await server.disconnect()
         await until(lambda: socket_network.is_connected(), what="it is connected", within_s=BACK_S)

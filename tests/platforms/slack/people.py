@@ -80,7 +80,14 @@ class People:
         return message
 
     async def press(
-        self, app: App, person: Person, message: Message, fits: Callable[[Form], bool], *, reason: str = ""
+        self,
+        app: App,
+        person: Person,
+        message: Message,
+        fits: Callable[[Form], bool],
+        *,
+        reason: str = "",
+        grace_s: float = GRACE_S,
     ) -> Told:
         """A button that the message shows, or showed before it was edited."""
         views = [message.blocks, *message.earlier[::-1]]
@@ -91,7 +98,7 @@ class People:
         server.world.conversations[message.channel].members.add(person.id)
         trigger, link = server.trigger(), server.response_url(app, message.channel, person.id, message.ts)
         payload = press_payload(app, person, message, found[0], server.world, trigger=trigger, response_url=link)
-        return await self._interact(app, person, payload, trigger, reason)
+        return await self._interact(app, person, payload, trigger, reason, grace_s)
 
     async def press_home(
         self, app: App, person: Person, fits: Callable[[Form], bool], *, reason: str = "", view: Form | None = None
@@ -102,17 +109,28 @@ class People:
         assert found, f"App Home does not show this button: {read_view(view).text}"
         trigger = server.trigger()
         payload = home_press_payload(app, person, view, found[0], server.world, trigger=trigger)
-        return await self._interact(app, person, payload, trigger, reason)
+        return await self._interact(app, person, payload, trigger, reason, GRACE_S)
 
-    async def _interact(self, app: App, person: Person, payload: Form, trigger: str, reason: str) -> Told:
+    async def _interact(
+        self, app: App, person: Person, payload: Form, trigger: str, reason: str, grace_s: float
+    ) -> Told:
         before = len(self.server.world.ephemerals)
         got = await self.server.postman.deliver(app, payload, repeats=False)
-        view = await self._soon(lambda: self._modal(trigger), lambda: self.whispered(person.id, before))
+        view = await self._soon(lambda: self._modal(trigger), lambda: self.whispered(person.id, before), grace_s)
         if view is not None:
-            return await self.submit(app, person, view, reason, before=before)
+            return await self.submit(app, person, view, reason, before=before, grace_s=grace_s)
         return Told(words=self.whispered(person.id, before), is_acknowledged=got is not None)
 
-    async def submit(self, app: App, person: Person, view: Form, reason: str, *, before: int | None = None) -> Told:
+    async def submit(
+        self,
+        app: App,
+        person: Person,
+        view: Form,
+        reason: str,
+        *,
+        before: int | None = None,
+        grace_s: float = GRACE_S,
+    ) -> Told:
         """Fill in the first field of this modal and send it."""
         since = len(self.server.world.ephemerals) if before is None else before
         values: Form = {}
@@ -128,7 +146,7 @@ class People:
         )
         words = _modal_words(got)
         if not words:
-            await self._soon(lambda: None, lambda: self.whispered(person.id, since))
+            await self._soon(lambda: None, lambda: self.whispered(person.id, since), grace_s)
             words = self.whispered(person.id, since)
         return Told(words=words, is_acknowledged=got is not None)
 
@@ -140,7 +158,7 @@ class People:
         got = await server.postman.deliver(app, form, repeats=False)
         words = _answer_words((got.body if got is not None else None) or {}, conversation.id, person.id)
         if not words:
-            await self._soon(lambda: None, lambda: self.whispered(person.id, before))
+            await self._soon(lambda: None, lambda: self.whispered(person.id, before), GRACE_S)
             words = self.whispered(person.id, before)
         return Told(words=words, is_acknowledged=got is not None)
 
@@ -173,9 +191,9 @@ class People:
     def _modal(self, trigger: str) -> Form | None:
         return next((view for used, view in self.server.api.opened if used == trigger), None)
 
-    async def _soon(self, found: Callable[[], Form | None], or_else: Callable[[], str]) -> Form | None:
+    async def _soon(self, found: Callable[[], Form | None], or_else: Callable[[], str], grace_s: float) -> Form | None:
         try:
-            async with asyncio.timeout(GRACE_S):
+            async with asyncio.timeout(grace_s):
                 while found() is None and not or_else():
                     await asyncio.sleep(0.01)
         except TimeoutError:
