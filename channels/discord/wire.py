@@ -149,8 +149,7 @@ def _answers_us(message: discord.Message, me: int) -> bool:
 
 def _in_thread_of_its_own(peer: Peer, message: discord.Message, identity: Identity) -> Peer:
     """Discord gives a thread that is started from a message that message's id, so it is known before it is there."""
-    is_top = peer.kind is PeerKind.CHANNEL and peer.thread is None
-    if not (identity.has_threads and is_top and getattr(message.channel, "type", None) in _WITH_THREADS):
+    if not identity.has_threads or getattr(message.channel, "type", None) not in _WITH_THREADS:
         return peer
     return _peer(identity, peer.kind, int(peer.id), thread=message.id)
 

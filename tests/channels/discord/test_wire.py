@@ -82,7 +82,7 @@ def test_an_answer_to_a_message_of_ours_is_addressed() -> None:
         ("forum_post", place(FORUM, "810000000000000008")),
     ],
 )
-def test_f016_a_thread_is_itself_under_its_parent(sample: str, peer: Peer) -> None:
+def test_f007_a_thread_is_itself_under_its_parent(sample: str, peer: Peer) -> None:
     assert heard(sample).peer == peer
     assert heard(sample, IN_THREADS).peer == peer
 
@@ -105,10 +105,20 @@ def test_a_question_at_the_top_is_asked_in_a_thread_of_its_own_where_that_is_wis
 
 @pytest.mark.parametrize(
     "sample",
-    ["message_by_us", "message_by_bot", "message_by_webhook", "message_that_pins", "message_with_file_only"],
+    [
+        "message_by_us",
+        "message_by_bot",
+        "message_by_webhook",
+        "message_that_tells_of_a_thread",
+        "message_with_file_only",
+    ],
 )
-def test_f110_what_no_person_has_said_is_not_heard(sample: str) -> None:
+def test_what_no_person_has_said_is_not_heard(sample: str) -> None:
     assert not wire.is_said_by_a_person(message(sample), ME)
+
+
+def test_we_are_known_by_our_id_and_not_only_as_a_bot() -> None:
+    assert not wire.is_said_by_a_person(message("message_in_channel"), int(ANA))
 
 
 def test_our_name_inside_the_words_stays() -> None:
@@ -129,7 +139,7 @@ def test_a_reaction_names_the_message_and_the_emoji_as_it_stands() -> None:
     assert (found.emoji, found.message_id, found.sender.native) == ("👍🏽", "1574280000000000001", ANA)
 
 
-def test_f052_a_picture_of_somebodys_own_is_never_taken_for_the_emoji_of_its_name() -> None:
+def test_a_picture_of_somebodys_own_is_never_taken_for_the_emoji_of_its_name() -> None:
     assert wire.emoji_of(reaction("reaction_with_custom_emoji").emoji) == "white_check_mark:720000000000000001"
 
 
@@ -182,7 +192,7 @@ def test_a_button_that_is_none_of_ours_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sample", "reason"), [("form_sent_in", "not during the freeze"), ("form_with_row_sent_in", "")]
+    ("sample", "reason"), [("form_sent_in", "not during the freeze"), ("form_with_row_sent_in", "too late")]
 )
 def test_a_form_carries_the_button_that_opened_it_and_the_reason(sample: str, reason: str) -> None:
     came = interaction(sample)
@@ -234,6 +244,7 @@ def test_a_slash_command_has_no_message_and_is_said_to_us(sample: str, peer: Pee
         ("typing_node", (Suggest.NODE, "we")),
         ("typing_pending", (Suggest.PENDING, "7K")),
         ("typing_execution", (Suggest.EXECUTION, "7K")),
+        ("typing_reason", None),
         ("command_run", None),
     ],
 )
@@ -245,9 +256,21 @@ def test_a_field_that_is_being_typed_into_says_what_it_holds(sample: str, asked:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "1", "abc", "-12345", "channel:12345", "0123456", "1" * 21, "９９９９９９", "12345\n"]
+    "value",
+    [
+        "",
+        "1",
+        "abc",
+        "-12345",
+        "channel:12345",
+        "0123456",
+        "1" * 21,
+        "\uff19" * 6,
+        "1\uff19\uff19\uff19\uff19",
+        str(2**64),
+    ],
 )
-def test_f020_what_is_no_id_of_discord_is_refused(value: str) -> None:
+def test_f006_what_is_no_id_of_discord_is_refused(value: str) -> None:
     with pytest.raises(Malformed):
         wire.snowflake(value)
 
@@ -258,4 +281,4 @@ def test_an_id_of_a_moment_is_older_than_all_that_came_after() -> None:
 
 
 def test_every_sample_is_read_by_the_library() -> None:
-    assert len(samples()) == 36
+    assert len(samples()) == 37

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.domain.command import CommandHash
@@ -51,6 +51,11 @@ def inside(text: str) -> str:
 
 
 @given(HOSTILE.filter(lambda text: bool(text)))
+@example("```")
+@example("a\n```\nb")
+@example("``````` `````` ````")
+@example("\n\na\n\n")
+@example("`")
 def test_f117_code_is_read_back_to_the_letter_and_cannot_close_its_fence(text: str) -> None:
     whole = form.fenced(text)
     assert inside(whole) == text
@@ -86,7 +91,7 @@ def test_f117_no_markup_is_left_in_words(text: str) -> None:
 @given(
     st.lists(st.builds(Code, text=HOSTILE, label=st.just("Output")) | st.builds(lambda t: Prose(spans=(t,)), HOSTILE))
 )
-def test_every_part_of_every_output_fits_into_one_message(blocks: list[Block]) -> None:
+def test_f100_every_part_of_every_output_fits_into_one_message(blocks: list[Block]) -> None:
     whole = post(*blocks, mention="600000000000000001")
     for part in split(whole, CAPABILITIES):
         assert size(part) <= CAPABILITIES.text_chars
@@ -94,6 +99,12 @@ def test_every_part_of_every_output_fits_into_one_message(blocks: list[Block]) -
         assert 0 < shape.chars <= form.TEXTS_CHARS
         assert 0 < len(shape.texts) <= form.MAX_TEXTS + 1
         assert all(text.strip() for text in shape.texts)
+
+
+def test_many_blocks_are_still_one_message() -> None:
+    shape = form.form_of(post(*(Prose(spans=(f"line {at}",)) for at in range(60))), "n-1")
+    assert len(shape.texts) == form.MAX_TEXTS
+    assert "\n".join(shape.texts) == "\n".join(f"line {at}" for at in range(60))
 
 
 @given(HOSTILE, HOSTILE)
@@ -155,7 +166,12 @@ def test_commands_that_discord_has_are_not_written_again() -> None:
     assert not commands.differ(theirs)
 
 
-@pytest.mark.parametrize("change", [{"description": "Another"}, {"options": []}, {"name": "walk"}, {"contexts": [0]}])
+OPTIONAL = [{**option, "required": False} for option in commands.COMMANDS[0]["options"]]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "change", [{"description": "Another"}, {"options": []}, {"name": "walk"}, {"contexts": [0]}, {"options": OPTIONAL}]
+)
 def test_commands_that_changed_are_written(change: dict[str, object]) -> None:
     assert commands.differ([{**commands.COMMANDS[0], **change}, *commands.COMMANDS[1:]])
     assert commands.differ(commands.COMMANDS[1:])
