@@ -1,0 +1,180 @@
+"""What was said, and how open cards were reacted to, while nobody listened. Read by the Web API after each gap.
+
+Deliberately absent: what was missed longer ago than the horizon, on which the core would not act.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.domain.message import Standing
+from bot.domain.retry import delay_s
+from bot.domain.session import Peer
+from bot.errors import ChannelError, ChannelRejected, ChannelThrottled, Malformed, MalformedKey, StoreError
+from bot.ports import Inbox
+from channels.slack import faults, wire
+from channels.slack.hearing import Hearing
+from channels.slack.rest import Rest
+
+log = logging.getLogger(__name__)
+
+HORIZON_S = 3_600.0
+MAX_PLACES = 500
+MAX_PAGES = 10
+MAX_CARDS = 200
+MAX_EMOJI = 20
+MAX_REACTED = 100
+MAX_THREADS = 50
+"""Of those that began while nobody listened, in one channel."""
+ATTEMPTS = 8
+"""Some minute of trying beside the waits that Slack asks for; the next connection tries from the same place."""
+_GONE = frozenset({"channel_not_found", "not_in_channel", "thread_not_found", "message_not_found", "missing_scope"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where to read on: a conversation or a thread of it."""
+
+    peer: Peer
+    since: str
+
+
+class CatchUp:
+    """Keeps where to read on from: taken before anything new is heard, kept until all of it is read."""
+
+    def __init__(self, rest: Rest, hearing: Hearing, identity: wire.Identity, now: Callable[[], float]) -> None:
+        self._rest = rest
+        self._hearing = hearing
+        self._identity = identity
+        self._now = now
+        self._places: list[_Place] | None = None
+        self._cards: list[Standing] | None = None
+        self.inbox: Inbox | None = None
+
+    async def mark(self) -> None:
+        """Before anything new is heard. A mark that was not read from yet is older, so it stays."""
+        if self.inbox is None:
+            return
+        try:
+            if self._places is None:
+                standings = await self.inbox.read_from(wire.SLACK, self._identity.account)
+                self._places = self._where(standings)
+            self._cards = list(await self.inbox.open_cards(wire.SLACK, self._identity.account))[:MAX_CARDS]
+        except StoreError:
+            log.warning("slack.catch_up_failed", extra={"account": self._identity.account, "attempt": 0})
+
+    def _where(self, standings: Sequence[Standing]) -> list[_Place]:
+        """Of each conversation the newest; ids that are none are left out."""
+        horizon = f"{self._now() - HORIZON_S:.6f}"
+        newest: dict[Peer, str] = {}
+        for standing in standings[:MAX_PLACES]:
+            try:
+                peer, ts = standing.peer, wire.ts_id(standing.message_id)
+                wire.peer_of(self._identity, peer.kind, peer.id, peer.thread)
+            except (Malformed, MalformedKey):
+                continue
+            # A question at the top level that is answered in a thread of its own: both are read on.
+            for place in {peer, peer.parent()} if peer.thread == ts else {peer}:
+                newest[place] = max(newest.get(place, horizon), ts, horizon)
+            if self._identity.has_threads and peer.thread is not None:
+                newest.setdefault(peer.parent(), horizon)
+        return [_Place(peer, since) for peer, since in newest.items()]
+
+    async def read(self) -> None:
+        """Until all is read or it was tried often enough. A repeat finds nothing new."""
+        if self._places is None:
+            await self.mark()
+        attempt = 0
+        while self.inbox is not None and (self._places or self._cards) and attempt < ATTEMPTS:
+            try:
+                await self._read_places()
+                await self._read_cards()
+            except (StoreError, ChannelError, *faults.SDK) as fault:
+                attempt += 1
+                log.warning(
+                    "slack.catch_up_failed",
+                    extra={"account": self._identity.account, "attempt": attempt, "kind": type(fault).__name__},
+                )
+                await asyncio.sleep(self._patience_s(fault, attempt))
+        if not self._places:
+            self._places = None
+
+    def _patience_s(self, fault: BaseException, attempt: int) -> float:
+        remedy = faults.remedy_of(fault) if isinstance(fault, faults.SDK) else fault
+        asked = remedy.retry_after_s if isinstance(remedy, ChannelThrottled) else 0.0
+        return delay_s(min(attempt, 6), jitter=random.random(), at_least_s=asked)  # noqa: S311
+
+    async def _read_places(self) -> None:
+        while self._places:
+            place = self._places[0]
+            try:
+                await self._read_place(place.peer, place.since)
+            except (ChannelRejected, Malformed, MalformedKey):
+                pass
+            except faults.SDK as fault:
+                if faults.code_of(fault) not in _GONE:
+                    raise
+            self._places.pop(0)
+
+    async def _read_place(self, peer: Peer, since: str) -> None:
+        room = await self._rest.room_of(peer)
+        threads = []
+        for message in await self._messages(room, peer.thread, since):
+            await self._hear(message, room, peer)
+            if peer.thread is None and message.get("reply_count") and len(threads) < MAX_THREADS:
+                threads.append(wire.ts_id(message.get("ts")))
+        for thread in threads:
+            for message in await self._messages(room, thread, since):
+                if message.get("ts") != thread:
+                    await self._hear(message, room, peer)
+
+    async def _messages(self, room: str, thread: str | None, since: str) -> list[dict[str, Any]]:
+        """In the order in which they were said: the history comes newest first, in pages."""
+        found: dict[str, dict[str, Any]] = {}
+        pages = 0
+        async for messages, _ in self._rest.pages(room, thread, since=since):
+            for message in messages:
+                ts = message.get("ts")
+                # A thread's first message is given with every page of it.
+                if isinstance(ts, str) and ts > since:
+                    found[ts] = message
+            pages += 1
+            if pages >= MAX_PAGES:
+                log.warning("slack.catch_up_cut", extra={"account": self._identity.account, "channel_id": room})
+                break
+        return [found[ts] for ts in sorted(found)]
+
+    async def _hear(self, message: dict[str, Any], room: str, peer: Peer) -> None:
+        me = self._rest.me
+        try:
+            await self._hearing.message(message, space=None if me is None else me.team, room=room, peer=peer)
+        except (Malformed, MalformedKey):
+            return
+
+    async def _read_cards(self) -> None:
+        while self._cards:
+            card = self._cards[0]
+            try:
+                room = await self._rest.room_of(card.peer)
+                message = await self._rest.message(room, wire.ts_id(card.message_id))
+                await self._reactions(card, room, message)
+            except (ChannelRejected, Malformed, MalformedKey):
+                pass
+            except faults.SDK as fault:
+                if faults.code_of(fault) not in _GONE:
+                    raise
+            self._cards.pop(0)
+
+    async def _reactions(self, card: Standing, room: str, message: dict[str, Any]) -> None:
+        reactions = message.get("reactions")
+        me = self._rest.me
+        for reaction in reactions[:MAX_EMOJI] if isinstance(reactions, list) else []:
+            users = reaction.get("users") if isinstance(reaction, dict) else None
+            for person in users[:MAX_REACTED] if isinstance(users, list) else []:
+                if me is not None and person != me.user and isinstance(person, str):
+                    await self._hearing.reacted(card.peer, room, card.message_id, person, reaction.get("name"))
