@@ -161,7 +161,7 @@ class Core:
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
-            for tasks in (turns.tasks, preparation.tasks, dispatch.tasks, self.heartbeat.tasks):
+            for tasks in (turns.tasks, preparation.tasks, dispatch.tasks, self.heartbeat.tasks, self.deliveries.tasks):
                 await tasks.close()
 
     def _capabilities_at(self, peer: Peer) -> Capabilities | None:

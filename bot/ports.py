@@ -473,8 +473,8 @@ class Events(Protocol):
 
     def confirm_part(self, event_id: EventId, part: int) -> None: ...
 
-    def drop_receipts(self, event_id: EventId, *, from_part: int) -> None:
-        """These parts were not delivered after all: they are sent again when the event is due again."""
+    def drop_receipt(self, event_id: EventId, part: int) -> None:
+        """This part was not delivered after all: it is sent again when the event is due again."""
         ...
 
     def held_in(self, peer: Peer, *, limit: int = 100) -> Sequence[Event]:

@@ -18,6 +18,7 @@ from bot.errors import ChannelError
 from bot.flow.heartbeat import Channels
 from bot.flow.signals import Signals
 from bot.flow.telling import Fallbacks, bury, hold, mark_told
+from bot.loop import Tasks
 from bot.ports import Clock, Store, Tx
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,9 @@ log = logging.getLogger(__name__)
 ASK_AFTER_S = 60.0
 """A status callback comes within seconds; after a minute it was lost, or came before our receipt was committed."""
 _ASK_TIMEOUT_S = 20.0
-_BATCH = 50
+_BATCH = 500
+_MAX_ASKED = 8
+"""At the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Deliveries:
     clock: Clock
     signals: Signals
     fallbacks: Fallbacks = field(default_factory=dict)
+    tasks: Tasks = field(default_factory=lambda: Tasks("deliveries", limit=_MAX_ASKED))
     asked: dict[EventId, tuple[int, float]] = field(default_factory=dict)
     """How often, and when next. In memory only: a restart asks once more."""
 
@@ -49,9 +53,9 @@ class Deliveries:
         now = self.clock.now()
         for event in posted:
             times, due_at = self.asked.setdefault(event.id, (0, event.not_before + ASK_AFTER_S))
-            if now >= due_at:
+            if now >= due_at and self.tasks.free > 0:
                 self.asked[event.id] = (times + 1, now + max(ASK_AFTER_S, delay_s(times + 1, jitter=0.5)))
-                await self._ask_after(event)
+                self.tasks.start(self._ask_after(event))
         return False
 
     async def _ask_after(self, event: Event) -> None:
@@ -67,7 +71,7 @@ class Deliveries:
                 log.info("delivery.unknown", extra={"event_id": event.id, "part": part, "reason": type(fault).__name__})
                 delivery = Delivery.PENDING
             report = DeliveryReport(
-                channel=peer.channel, account=peer.account, message_id=message_id, delivery=delivery, reason="asked"
+                channel=peer.channel, account=peer.account, message_id=message_id, delivery=delivery
             )
             await self.store.write(partial(settle, report=report, fallbacks=self.fallbacks))
         if self.clock.now() - event.created_at > MAX_AGE_S:
@@ -90,13 +94,13 @@ def settle(tx: Tx, report: DeliveryReport, fallbacks: Fallbacks) -> None:
         # While later parts are being sent nothing is moved: the word is asked for again when all of them are posted.
         return
     if report.delivery is Delivery.HELD:
-        # From this part on it is sent again when the conversation opens.
-        tx.events.drop_receipts(event.id, from_part=part)
+        # This part is sent again when the conversation opens.
+        tx.events.drop_receipt(event.id, part)
         trouble = report.reason or "the network holds it back"
         hold(tx, event=event, token=None, trouble=trouble, fallbacks=fallbacks)
         log.warning("event.held", extra={"event_id": event.id})
     elif report.delivery is Delivery.FAILED:
-        tx.events.drop_receipts(event.id, from_part=part)
+        tx.events.drop_receipt(event.id, part)
         _bury(tx, event, report.reason or "the network could not deliver it", fallbacks)
 
 

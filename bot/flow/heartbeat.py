@@ -115,9 +115,8 @@ class Heartbeat:
             receipt = await self._send(channel, event, token, posts[event.part])
             if receipt is None:
                 return
-            is_last = event.part + 1 == len(posts)
             keep = partial(
-                keep_receipt, found=replace(found, event=event), token=token, receipt=receipt, is_last=is_last
+                keep_receipt, found=replace(found, event=event), token=token, receipt=receipt, parts=len(posts)
             )
             event = await self.store.write(keep)
         self._look_again(found.event)

@@ -54,12 +54,12 @@ class Claimed:
 
 
 def begun(tx: Tx, event: Event, token: ClaimToken) -> Claimed | None:
-    """Claim and nonce in one commit. Parts have receipts in order, so their number is the next part's."""
+    """Claim and nonce in one commit."""
     if event.state is EventState.RECONCILING:
         return Claimed(event=event, execution=None)
     execution_id = subject_of(event)
     execution = None if execution_id is None else tx.executions.get(execution_id)
-    sending = begin(tx, event, token, part=len(tx.events.receipts(event.id)))
+    sending = begin(tx, event, token, part=_first_unsent(tx, event))
     return None if sending is None else Claimed(event=sending, execution=execution)
 
 
@@ -72,18 +72,25 @@ def subject_of(event: Event) -> ExecutionId | None:
             return None
 
 
+def _first_unsent(tx: Tx, event: Event) -> int:
+    """Parts are sent in order; one that bounced later leaves a gap."""
+    sent = {part for part, _, _ in tx.events.receipts(event.id)}
+    return next(part for part in range(len(sent) + 1) if part not in sent)
+
+
 def begin(tx: Tx, event: Event, token: ClaimToken, *, part: int) -> Event | None:
     return tx.events.begin_send(event, token=token, nonce=nonce_for(event, part), part=part, lease_s=LEASE_S)
 
 
-def keep_receipt(tx: Tx, *, found: Claimed, token: ClaimToken, receipt: Receipt, is_last: bool) -> Event | None:
+def keep_receipt(tx: Tx, *, found: Claimed, token: ClaimToken, receipt: Receipt, parts: int) -> Event | None:
     """A part's receipt, and the next part's nonce; with the last one the event is told, or waits for confirmation."""
     event, execution = found.event, found.execution
     if not tx.events.receipt(event, token=token, part=event.part, nonce=nonce_for(event, event.part), receipt=receipt):
         log.warning("event.claim_lost", extra={"event_id": event.id})
         return None
-    if not is_last:
-        return begin(tx, event, token, part=event.part + 1)
+    next_part = event.part + 1 if parts == event.part + 1 == 1 else _first_unsent(tx, event)
+    if next_part < parts:
+        return begin(tx, event, token, part=next_part)
     if isinstance(event.payload, ShowCard):
         revision = 0 if execution is None else execution.revision
         execution_id = event.payload.execution_id
@@ -130,6 +137,9 @@ def leave_word(tx: Tx, event: Event, fallbacks: Fallbacks) -> None:
     fallback = fallbacks.get((here.channel, here.account))
     if fallback is None or subject is None or fallback == here:
         return
+    execution = tx.executions.get(subject)
+    if execution is not None and execution.origin.peer != here:
+        return  # a copy: where it was asked it is told
     text = (
         f"What became of {subject} cannot be told where it was asked ({here.channel} {here.kind.value}). "
         f"An operator finds it with: homing why {subject}"

@@ -298,8 +298,8 @@ class StoredEvents(Connected):
             update(receipts).where(receipts.c.event_id == event_id, receipts.c.part == part).values(confirmed=1)
         )
 
-    def drop_receipts(self, event_id: EventId, *, from_part: int) -> None:
-        self.connection.execute(delete(receipts).where(receipts.c.event_id == event_id, receipts.c.part >= from_part))
+    def drop_receipt(self, event_id: EventId, part: int) -> None:
+        self.connection.execute(delete(receipts).where(receipts.c.event_id == event_id, receipts.c.part == part))
 
     def held_in(self, peer: Peer, *, limit: int = 100) -> Sequence[Event]:
         return self._all(
