@@ -31,8 +31,6 @@ TYPING_S = 8.0
 """Discord shows one sign for ten."""
 TYPING_TIMES = 4
 """Half a minute of typing; a turn that takes longer has its card."""
-_LOOK_UPS = 4
-"""Attempts to learn what a channel is."""
 
 
 @dataclass(slots=True)
@@ -105,28 +103,27 @@ class Hearing:
                 await self._recorded(lambda: inbox.reaction(heard), since=self._now())
 
     async def peer_of(self, channel: object, native: int, person: int, *, is_direct: bool = False) -> Peer | None:
-        """Asks Discord where the library does not know the channel: a thread is never taken for its parent."""
+        """Asks Discord where the library does not know the channel: a thread is never taken for its parent.
+
+        Asked again as long as what was said there could be acted on; who cannot wait so long bounds it.
+        """
+        began, attempt = self._now(), 0
         try:
             peer = wire.peer_of(channel, person, self._identity, is_direct=is_direct)
-            for attempt in range(1, _LOOK_UPS + 1):
-                if peer is not None:
-                    return peer
+            while peer is None and self._now() - began < HORIZON_S and self._inbox is not None:
+                attempt += 1
                 try:
-                    found = await self._rest.channel(native)
+                    peer = wire.peer_of(await self._rest.channel(native), person, self._identity)
+                    break
                 except (discord.NotFound, discord.Forbidden):
                     break
                 except faults.SDK:
-                    await asyncio.sleep(delay_s(attempt, jitter=0.5))
-                    continue
-                peer = wire.peer_of(found, person, self._identity)
-                if peer is None:
-                    break
-            if peer is not None:
-                return peer
+                    await asyncio.sleep(min(30.0, delay_s(attempt, jitter=0.5)))
         except (Malformed, MalformedKey):
-            pass
-        log.warning("discord.place_unknown", extra={"account": self._identity.account, "channel_id": native})
-        return None
+            peer = None
+        if peer is None:
+            log.warning("discord.place_unknown", extra={"account": self._identity.account, "channel_id": native})
+        return peer
 
     def quiet(self, peer: Peer) -> None:
         """We posted there: the sign goes."""

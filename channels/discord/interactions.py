@@ -125,7 +125,10 @@ class Interactions:
         channel = interaction.channel
         native = 0 if channel is None else channel.id
         is_direct = interaction.guild_id is None
-        return await self._hearing.peer_of(channel, native, interaction.user.id, is_direct=is_direct)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                return await self._hearing.peer_of(channel, native, interaction.user.id, is_direct=is_direct)
+        return None
 
     async def _answer(
         self,
