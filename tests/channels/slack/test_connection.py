@@ -128,6 +128,57 @@ async def test_f099_reading_on_waits_as_it_is_told_and_loses_nothing(socket_netw
         )
 
 
+async def test_a_conversation_that_fails_for_now_keeps_no_other_waiting(socket_network: SlackNetwork) -> None:
+    async with running(socket_network) as earlier:
+        places = earlier.peers[:2]
+        seen = [Standing(peer=place, message_id=await earlier.write(place, "run before")) for place in places]
+    for place in places:
+        await behind_its_back(earlier, place, "run one")
+    for place in places:
+        server, inbox = socket_network.server, RecordingInbox(newest=seen)
+        order = server.order(
+            Fault.UNAVAILABLE,
+            "conversations.history",
+            times=1_000,
+            fits=lambda form, channel=place.id: form["channel"] == channel,  # type: ignore[misc]
+        )
+        async with running(socket_network, inbox):
+            await until(
+                lambda: {each.peer for each in inbox.messages} == set(places) - {place},  # noqa: B023
+                what="the other is read",
+            )
+            order.lift()
+            await until(
+                lambda: {each.peer for each in inbox.messages} == set(places),  # noqa: B023
+                what="and then this one too",
+                within_s=BACK_S,
+            )
+
+
+async def test_a_second_gap_while_the_first_is_read_is_read_too(socket_network: SlackNetwork) -> None:
+    async with running(socket_network) as earlier:
+        here, there = earlier.peers[:2]
+        seen = [Standing(peer=place, message_id=await earlier.write(place, "run before")) for place in (here, there)]
+    server, inbox = socket_network.server, RecordingInbox(newest=seen)
+    for blocked, free in ((here, there), (there, here)):
+        gate = server.order(
+            Fault.GATED,
+            "conversations.history",
+            times=1,
+            fits=lambda form, channel=blocked.id: form["channel"] == channel,  # type: ignore[misc]
+        )
+        first, second = f"run first {free.id}", f"run second {free.id}"
+        await behind_its_back(earlier, free, first)
+        async with running(socket_network, inbox) as later:
+            await until(lambda: gate.met > 0, what="the first gap is being read")  # noqa: B023
+            server.drop()
+            await behind_its_back(earlier, free, second)
+            await until(lambda: socket_network.is_connected(), what="it is connected again", within_s=BACK_S)
+            gate.lift()
+            await heard(later, first)
+            await heard(later, second)
+
+
 async def test_many_missed_messages_are_all_read(network: SlackNetwork) -> None:
     async with running(network) as earlier:
         seen = Standing(peer=earlier.here, message_id=await earlier.write(earlier.here, "run before"))

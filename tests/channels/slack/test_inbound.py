@@ -210,7 +210,6 @@ _WHOLE: Form = {
         _WHOLE | {"ts": "yesterday"},
         _WHOLE | {"thread_ts": "C0HOMING1"},
         _WHOLE | {"text": ["run", "uptime"]},
-        _WHOLE | {"blocks": "none", "text": None},
     ],
 )
 async def test_an_event_that_makes_no_sense_is_dropped_and_ends_nothing(rig: SlackRig, event: Form) -> None:
