@@ -90,7 +90,7 @@ class Rest:
         shape = form.form_of(post, nonce)
         if shape.chars > form.TEXTS_CHARS:
             raise ChannelRejected(f"the message has {shape.chars} characters, Discord takes {form.TEXTS_CHARS}")
-        self._begun[nonce] = self._now()
+        self._begun.setdefault(nonce, self._now())  # a repeat keeps the moment of the first
         while len(self._begun) > MAX_KNOWN:
             self._begun.popitem(last=False)
         # What comes before the post itself leaves no message behind, so a lost answer there is no doubt.
