@@ -151,6 +151,7 @@ class WhatsAppChannel:
             sent_at=message.updated_at or message.created_at,
             now=self._now() if there is None else there.timestamp(),
         )
+        self._sending.learn(message.sid, delivery)
         if delivery is Delivery.HELD:
             self._later(partial(self._notice, to))
         return delivery

@@ -33,6 +33,7 @@ SETTLED_S = 0.5
 FLIGHT_S = 12.0
 LEFTOVER_S = 3_600.0
 CONTENT_NAME = "homing-buttons"
+_NOT_ARRIVED = frozenset({Delivery.HELD, Delivery.FAILED})
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -84,7 +85,7 @@ class Sending:
 
     async def send(self, to: str, shown: tuple[Shown, ...], nonce: Nonce) -> Receipt:
         """In order; the receipt is the last one's. A nonce that is known to have been sent is not sent again."""
-        known = self._sids.get(nonce)
+        known = self._known(nonce)
         if known is not None:
             return self._receipt(known)
         for each in shown[:-1]:
@@ -130,16 +131,21 @@ class Sending:
 
     async def note(self, status: wire.Status, nonce: str) -> None:
         """What a callback told, before anybody asks."""
-        if nonce and self._tried.get(nonce) is not None and self._sids.get(nonce) is None:
+        self.learn(status.message_id, status.delivery)
+        is_good = self._words.get(status.message_id) not in _NOT_ARRIVED
+        if nonce and is_good and self._tried.get(nonce) is not None and self._known(nonce) is None:
             self._keep(nonce, status.message_id)
-        if self._words.get(status.message_id) is not Delivery.CONFIRMED:
-            self._words.put(status.message_id, status.delivery)
         if status.is_over:
             await self._unmake(self._contents.pop(status.message_id))
 
+    def learn(self, sid: str, delivery: Delivery) -> None:
+        """Twilio's word on a message. Words come twice and in any order: an earlier state takes back no later one."""
+        if delivery is not Delivery.PENDING and self._words.get(sid) is not Delivery.CONFIRMED:
+            self._words.put(sid, delivery)
+
     async def find(self, to: str, nonce: Nonce) -> Receipt | NotPosted:
         """Never "surely not": what Twilio does not list now, it may list a moment later."""
-        known = self._sids.get(nonce)
+        known = self._known(nonce)
         if known is not None:
             return self._receipt(known)
         tried = self._tried.get(nonce)
@@ -172,6 +178,11 @@ class Sending:
         for sid, name, created_at in await self.twilio.contents():
             if name == CONTENT_NAME and created_at is not None and created_at < before - timedelta(seconds=LEFTOVER_S):
                 await self._unmake(sid)
+
+    def _known(self, nonce: str) -> str | None:
+        """What stands for this nonce. What did not arrive does not: when its window opens, the same nonce is sent."""
+        sid = self._sids.get(nonce)
+        return None if sid is None or self._words.get(sid) in _NOT_ARRIVED else sid
 
     def _keep(self, nonce: str, sid: str) -> None:
         self._sids.put(nonce, sid)

@@ -35,9 +35,9 @@ from bot.errors import (
     ChannelUncertain,
 )
 
-CALL_S = 10.0
-"""Below the 20 s that the core gives a send; Twilio answers in well under one."""
-CONNECT_S = 5.0
+CALL_S = 6.0
+"""Of one call: a message with buttons and a file takes three, and the core gives them 20 s."""
+CONNECT_S = 4.0
 ANSWER_BYTES = 2_000_000
 """Of one answer: a page of 50 messages of 1,600 characters is some 200 KiB."""
 LISTED = 50

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.domain.command import CommandHash
-from bot.domain.message import Action, Button, Code, Facts, Heading, Nonce, Post, PostKind, Prose
+from bot.domain.message import Action, Block, Button, Capabilities, Code, Facts, Heading, Nonce, Post, PostKind, Prose
 from bot.domain.parts import split, visible
 from channels.whatsapp import form
 from tests.channels.contract import APPROVE, DENY, at, card
@@ -89,21 +89,27 @@ def test_a_card_too_long_for_buttons_has_the_words() -> None:
     assert "approve 7K3QHM, or: deny 7K3QHM <reason>" in shown[0].body
 
 
+def _block(kind: str, text: str) -> Block:
+    match kind:
+        case "h":
+            return Heading(spans=(text[:200],))
+        case "p":
+            return Prose(spans=(text, text[:9]))
+        case "f":
+            return Facts(rows=(("Node", (text,)), ("Why", (text[:50],))))
+        case _:
+            return Code(text=text, label="Output")
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("hpfc"), TEXTS), min_size=1, max_size=4), st.booleans())
 def test_any_post_fits_and_is_inert(blocks: list[tuple[str, str]], has_buttons: bool) -> None:
-    made = {
-        "h": lambda text: Heading(spans=(text[:200],)),
-        "p": lambda text: Prose(spans=(text, text[:9])),
-        "f": lambda text: Facts(rows=(("Node", (text,)), ("Why", (text[:50],)))),
-        "c": lambda text: Code(text=text, label="Output"),
-    }
     post = Post(
         kind=PostKind.RESULT,
-        blocks=tuple(made[kind](text) for kind, text in blocks),
+        blocks=tuple(_block(kind, text) for kind, text in blocks),
         buttons=(APPROVE, DENY) if has_buttons else (),
     )
-    capabilities = _capabilities()
+    capabilities = Capabilities(text_chars=form.TEXT_CHARS, code_chars=1_000)
     for part in split(post, capabilities):
         shown = form.shown(part)
         assert all(0 < len(each.body) <= 1_600 for each in shown)
@@ -112,12 +118,6 @@ def test_any_post_fits_and_is_inert(blocks: list[tuple[str, str]], has_buttons: 
         for block in part.blocks:
             if isinstance(block, Code):
                 assert block.text in whole
-
-
-def _capabilities():  # type: ignore[no-untyped-def]  # noqa: ANN202
-    from bot.domain.message import Capabilities
-
-    return Capabilities(text_chars=form.TEXT_CHARS, code_chars=1_000)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
