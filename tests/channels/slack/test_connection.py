@@ -267,6 +267,19 @@ async def test_a_channel_can_be_closed_before_it_ever_reached_its_network() -> N
         await channel.close()
 
 
+@pytest.mark.parametrize("method", ["auth.test", "apps.connections.open", "conversations.history"])
+async def test_a_slack_that_never_answers_does_not_keep_it_from_closing(
+    socket_network: SlackNetwork, method: str
+) -> None:
+    gate = socket_network.server.order(Fault.GATED, method, times=100)
+    rig = SlackRig(socket_network, socket_network.channel(), RecordingInbox())
+    rig.inbox.newest = [Standing(peer=rig.here, message_id=MessageId("1700000000.000100"))]
+    await rig.channel.start(rig.inbox)
+    await until(lambda: gate.met > 0, what="it waits for Slack")
+    async with asyncio.timeout(5):
+        await rig.channel.close()
+
+
 async def test_an_address_without_a_server_is_a_fault_that_check_finds() -> None:
     async with SlackNetwork() as network:
         channel = network.channel()

@@ -12,7 +12,7 @@ from bot.domain.session import PeerKind, ThreadId
 from tests.channels.contract import RecordingInbox, at, card, until, words
 from tests.channels.slack.rig import SlackRig, running
 from tests.platforms.slack import SlackNetwork
-from tests.platforms.slack.payloads import event_callback, message_event
+from tests.platforms.slack.payloads import changed_event, event_callback, message_event
 from tests.platforms.slack.world import Form, Message
 
 
@@ -108,6 +108,34 @@ async def test_our_own_messages_and_edits_and_those_of_other_bots_do_not_loop(ri
     await rig.network.server.postman.deliver(rig.app, event_callback(rig.app, classic, world), repeats=False)
     await settled(rig)
     assert rig.inbox.calls == 0
+
+
+@pytest.mark.parametrize("subtype", ["file_share", "thread_broadcast"])
+async def test_words_beside_a_file_or_shown_to_the_whole_room_are_words(rig: SlackRig, subtype: str) -> None:
+    world = rig.network.server.world
+    message = await rig.network.people.write(rig.app, rig.room, rig.ana, "run uptime", deliver=False)
+    event = message_event(message, rig.room, world) | {"subtype": subtype}
+    await rig.network.server.postman.deliver(rig.app, event_callback(rig.app, event, world), repeats=False)
+    assert (await arrived(rig))[0].text == "run uptime"
+
+
+async def test_what_a_person_edits_or_takes_back_is_not_said_again(rig: SlackRig) -> None:
+    world = rig.network.server.world
+    message = await rig.network.people.write(rig.app, rig.room, rig.ana, "run uptime", deliver=False)
+    deleted: Form = {"type": "message", "subtype": "message_deleted", "channel": rig.room.id, "channel_type": "channel"}
+    deleted |= {"deleted_ts": message.ts, "ts": world.ts(), "event_ts": world.ts(), "hidden": True}
+    joined = message_event(message, rig.room, world) | {"subtype": "channel_join"}
+    for event in (changed_event(message, rig.room, world), deleted, joined):
+        body = event_callback(rig.app, event, world)
+        assert await rig.network.server.postman.deliver(rig.app, body, repeats=False) is not None
+    assert rig.inbox.calls == 0
+
+
+async def test_an_answer_to_our_own_message_is_addressed_without_a_mention(rig: SlackRig) -> None:
+    ours = await rig.channel.send(at(rig.here), words("which node?"), Nonce("n-1"))
+    for root in (ours.message_id, (await rig.network.people.write(rig.app, rig.room, rig.ana, "x", deliver=False)).ts):
+        await rig.network.people.write(rig.app, rig.room, rig.ana, "web-1", thread_ts=root, mention=False)
+    assert [message.is_addressed for message in await arrived(rig, 2)] == [True, False]
 
 
 async def test_f109_what_could_not_be_recorded_is_delivered_again_and_has_one_effect(rig: SlackRig) -> None:
@@ -210,6 +238,7 @@ _WHOLE: Form = {
         _WHOLE | {"ts": "yesterday"},
         _WHOLE | {"thread_ts": "C0HOMING1"},
         _WHOLE | {"text": ["run", "uptime"]},
+        _WHOLE | {"blocks": "none", "text": None},
     ],
 )
 async def test_an_event_that_makes_no_sense_is_dropped_and_ends_nothing(rig: SlackRig, event: Form) -> None:
