@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 READ_S = 10.0
 """For a whole request; Twilio gives up after 15 s: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides"""
+NOTED_EVERY_S = 60.0
 _HEADER_CHARS = 500
 _FORM = "application/x-www-form-urlencoded"
 
@@ -51,6 +52,8 @@ class Routes:
         self._auth_token = auth_token
         self._public_url = public_url.rstrip("/")
         self._prefix = f"/whatsapp/{account}"
+        self._unsigned = 0
+        self._noted_at: float | None = None
 
     def mount(self, app: web.Application) -> None:
         app.router.add_post(f"{self._prefix}/message", self._message)
@@ -101,9 +104,17 @@ class Routes:
         url = f"{self._public_url}{self._prefix}/{path}" + (f"?{query}" if query else "")
         settings = request.headers.get(SIGNATURE_SETTINGS_HEADER, "")[:_HEADER_CHARS]
         if not wire.is_signed(url=url, form=form, signature=signature, settings=settings, auth_token=self._auth_token):
-            log.warning("whatsapp.unsigned", extra={"account": self._account})
+            self._note_unsigned()
             raise web.HTTPForbidden(text="not signed")
         return form.first()
+
+    def _note_unsigned(self) -> None:
+        """Once a minute at most: whoever knocks ten thousand times fills no disk."""
+        self._unsigned += 1
+        now = asyncio.get_running_loop().time()
+        if self._noted_at is None or now - self._noted_at >= NOTED_EVERY_S:
+            log.warning("whatsapp.unsigned", extra={"account": self._account, "count": self._unsigned})
+            self._unsigned, self._noted_at = 0, now
 
     async def _body(self, request: web.Request) -> bytes:
         if (request.content_length or 0) > wire.BODY_BYTES:

@@ -132,6 +132,7 @@ async def test_f112_no_request_by_a_stranger_is_acted_on(
         assert peak - before < 60_000_000 + caplog_bytes
         ours = [record for record in caplog.records if not record.name.startswith("asyncio")]
         assert not [record for record in ours if CANARY in str(record.__dict__)]
+        assert sum(record.getMessage() == "whatsapp.unsigned" for record in ours) == 1
         # And one that Twilio did sign is heard all the same.
         await rig.write(rig.here, "run uptime")
         assert [message.text for message in rig.inbox.messages] == ["run uptime"]
