@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bot.domain.message import Standing
 from bot.domain.retry import delay_s
 from bot.domain.session import Peer
-from bot.errors import ChannelError, ChannelRejected, ChannelThrottled, Malformed, MalformedKey, StoreError
+from bot.errors import ChannelError, ChannelRejected, Malformed, MalformedKey, StoreError
 from bot.ports import Inbox
 from channels.slack import faults, wire
 from channels.slack.hearing import Hearing
@@ -36,12 +36,12 @@ ATTEMPTS = 8
 _GONE = frozenset({"channel_not_found", "not_in_channel", "thread_not_found", "message_not_found", "missing_scope"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Place:
-    """Where to read on: a conversation or a thread of it."""
+    """Where to read on in a conversation or thread, and in which gap that was last asked for."""
 
-    peer: Peer
     since: str
+    gap: int
 
 
 class CatchUp:
@@ -52,8 +52,10 @@ class CatchUp:
         self._hearing = hearing
         self._identity = identity
         self._now = now
-        self._places: list[_Place] | None = None
-        self._cards: list[Standing] | None = None
+        self._marked: dict[Peer, str] = {}
+        self._places: dict[Peer, _Place] = {}
+        self._cards: list[Standing] = []
+        self._gap = 0
         self.inbox: Inbox | None = None
 
     async def mark(self) -> None:
@@ -61,14 +63,28 @@ class CatchUp:
         if self.inbox is None:
             return
         try:
-            if self._places is None:
-                standings = await self.inbox.read_from(wire.SLACK, self._identity.account)
-                self._places = self._where(standings)
-            self._cards = list(await self.inbox.open_cards(wire.SLACK, self._identity.account))[:MAX_CARDS]
+            standings = await self.inbox.read_from(wire.SLACK, self._identity.account)
         except StoreError:
             log.warning("slack.catch_up_failed", extra={"account": self._identity.account, "attempt": 0})
+            return
+        for peer, since in self._where(standings).items():
+            self._marked[peer] = min(since, self._marked.get(peer, since))
 
-    def _where(self, standings: Sequence[Standing]) -> list[_Place]:
+    async def gap_is_over(self) -> None:
+        """New things are heard from here on. What is being read meanwhile is read once more."""
+        self._gap += 1
+        for peer, since in self._marked.items():
+            known = self._places.get(peer)
+            self._places[peer] = _Place(since if known is None else min(since, known.since), self._gap)
+        self._marked = {}
+        if self.inbox is not None:
+            try:
+                cards = await self.inbox.open_cards(wire.SLACK, self._identity.account)
+                self._cards = list(cards)[:MAX_CARDS]
+            except StoreError:
+                log.warning("slack.catch_up_failed", extra={"account": self._identity.account, "attempt": 0})
+
+    def _where(self, standings: Sequence[Standing]) -> dict[Peer, str]:
         """Of each conversation the newest; ids that are none are left out."""
         horizon = f"{self._now() - HORIZON_S:.6f}"
         newest: dict[Peer, str] = {}
@@ -83,47 +99,52 @@ class CatchUp:
                 newest[place] = max(newest.get(place, horizon), ts, horizon)
             if self._identity.has_threads and peer.thread is not None:
                 newest.setdefault(peer.parent(), horizon)
-        return [_Place(peer, since) for peer, since in newest.items()]
+        return newest
 
     async def read(self) -> None:
-        """Until all is read or it was tried often enough. A repeat finds nothing new."""
-        if self._places is None:
-            await self.mark()
+        """Until all is read or it was tried often enough. A repeat finds nothing new; none keeps another waiting."""
         attempt = 0
         while self.inbox is not None and (self._places or self._cards) and attempt < ATTEMPTS:
-            try:
-                await self._read_places()
-                await self._read_cards()
-            except (StoreError, ChannelError, *faults.SDK) as fault:
+            failed = await self._read_places() + await self._read_cards()
+            if failed:
                 attempt += 1
                 log.warning(
                     "slack.catch_up_failed",
-                    extra={"account": self._identity.account, "attempt": attempt, "kind": type(fault).__name__},
+                    extra={"account": self._identity.account, "attempt": attempt, "count": failed},
                 )
-                await asyncio.sleep(self._patience_s(fault, attempt))
-        if not self._places:
-            self._places = None
+                await asyncio.sleep(delay_s(min(attempt, 6), jitter=random.random()))  # noqa: S311
 
-    def _patience_s(self, fault: BaseException, attempt: int) -> float:
-        remedy = faults.remedy_of(fault) if isinstance(fault, faults.SDK) else fault
-        asked = remedy.retry_after_s if isinstance(remedy, ChannelThrottled) else 0.0
-        return delay_s(min(attempt, 6), jitter=random.random(), at_least_s=asked)  # noqa: S311
+    async def _read_places(self) -> int:
+        failed = 0
+        for peer, place in tuple(self._places.items()):
+            if await self._is_done(self._read_place(peer, place.since)):
+                if self._places.get(peer) is place:
+                    del self._places[peer]
+            else:
+                failed += 1
+        return failed
 
-    async def _read_places(self) -> None:
-        while self._places:
-            place = self._places[0]
-            try:
-                await self._read_place(place.peer, place.since)
-            except (ChannelRejected, Malformed, MalformedKey):
-                pass
-            except faults.SDK as fault:
-                if faults.code_of(fault) not in _GONE:
-                    raise
-            self._places.pop(0)
+    async def _read_cards(self) -> int:
+        cards, self._cards = self._cards, []
+        failed = [card for card in cards if not await self._is_done(self._read_card(card))]
+        self._cards = self._cards or failed
+        return len(failed)
+
+    async def _is_done(self, reading: Awaitable[None]) -> bool:
+        """Also where nothing can ever be read."""
+        try:
+            await reading
+        except (ChannelRejected, Malformed, MalformedKey):
+            return True
+        except faults.SDK as fault:
+            return faults.code_of(fault) in _GONE
+        except (StoreError, ChannelError):
+            return False
+        return True
 
     async def _read_place(self, peer: Peer, since: str) -> None:
         room = await self._rest.room_of(peer)
-        threads = []
+        threads: list[str] = []
         for message in await self._messages(room, peer.thread, since):
             await self._hear(message, room, peer)
             if peer.thread is None and message.get("reply_count") and len(threads) < MAX_THREADS:
@@ -137,7 +158,7 @@ class CatchUp:
         """In the order in which they were said: the history comes newest first, in pages."""
         found: dict[str, dict[str, Any]] = {}
         pages = 0
-        async for messages, _ in self._rest.pages(room, thread, since=since):
+        async for messages, _ in self._rest.pages(room, thread, since=since, is_patient=True):
             for message in messages:
                 ts = message.get("ts")
                 # A thread's first message is given with every page of it.
@@ -156,19 +177,10 @@ class CatchUp:
         except (Malformed, MalformedKey):
             return
 
-    async def _read_cards(self) -> None:
-        while self._cards:
-            card = self._cards[0]
-            try:
-                room = await self._rest.room_of(card.peer)
-                message = await self._rest.message(room, wire.ts_id(card.message_id))
-                await self._reactions(card, room, message)
-            except (ChannelRejected, Malformed, MalformedKey):
-                pass
-            except faults.SDK as fault:
-                if faults.code_of(fault) not in _GONE:
-                    raise
-            self._cards.pop(0)
+    async def _read_card(self, card: Standing) -> None:
+        room = await self._rest.room_of(card.peer)
+        message = await self._rest.message(room, wire.ts_id(card.message_id))
+        await self._reactions(card, room, message)
 
     async def _reactions(self, card: Standing, room: str, message: dict[str, Any]) -> None:
         reactions = message.get("reactions")

@@ -87,10 +87,12 @@ class Files:
     async def _say_lost(self, room: str, message_id: MessageId, post: Post | None) -> None:
         if post is None:
             return
-        shown = form.message_of(post)
         try:
             await self._client.chat_update(
-                channel=room, ts=message_id, text=shown["text"], blocks=[*form.blocks_of(post), *form.said(LOST)]
+                channel=room,
+                ts=message_id,
+                text=form.fallback_of(post),
+                blocks=[*form.blocks_of(post), *form.said(LOST)],
             )
         except (*faults.SDK, ChannelError) as fault:
             log.info("slack.note_lost", extra={"error": faults.known(faults.code_of(fault))})

@@ -50,11 +50,6 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def message_of(post: Post) -> Form:
-    """`text` and `blocks` of a message."""
-    return {"text": fallback_of(post), "blocks": blocks_of(post)}
-
-
 def metadata_of(nonce: str) -> Form:
     return {"event_type": EVENT_TYPE, "event_payload": {"nonce": nonce}}
 

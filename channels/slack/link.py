@@ -66,7 +66,7 @@ class _Socket(SocketModeClient):
         """Bounded, and nothing of it is left."""
         with contextlib.suppress(*faults.SDK):
             async with asyncio.timeout(END_S):
-                await self.close()
+                await self.close()  # type: ignore[no-untyped-call]
         self.closed = True
         tasks = [task for task in (self.message_processor, self.current_session_monitor, self.message_receiver) if task]
         for task in tasks:
@@ -110,6 +110,7 @@ class Link:
                     await self._rest.who()
                     self._hearing.knows()
                 if self._app_token is None:
+                    await self._catch_up.gap_is_over()
                     await self._catch_up.read()
                     return
                 await self._catch_up.mark()
@@ -120,6 +121,7 @@ class Link:
                 continue
             attempt = 0
             log.info("slack.connected", extra={"account": self._account})
+            await self._catch_up.gap_is_over()
             self._read_on()
             await socket.ended()
             log.info("slack.disconnected", extra={"account": self._account})
@@ -130,13 +132,15 @@ class Link:
         socket = self._socket = _Socket(app_token, self._rest.client)
         socket.wss_uri = str(answer.get("url"))
         socket.socket_mode_request_listeners.append(self._take)
+        is_open = False
         try:
             async with asyncio.timeout(CONNECT_S):
-                await socket.connect()
-        except BaseException:
-            await socket.end()
-            self._socket = None
-            raise
+                await socket.connect()  # type: ignore[no-untyped-call]
+            is_open = True
+        finally:
+            if not is_open:
+                self._socket = None
+                await socket.end()
         return socket
 
     def _patience_s(self, fault: BaseException, attempt: int) -> float:

@@ -13,10 +13,10 @@ from typing import Any
 
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot.domain.message import Action, Answer
+from bot.domain.message import Action, Answer, Sender
 from bot.domain.session import Peer, PeerKind
 from bot.errors import ChannelError, Malformed, MalformedKey, StoreError
-from channels.slack import faults, form, wire
+from channels.slack import faults, form, presses, wire
 from channels.slack.hearing import Background, Hearing
 from channels.slack.rest import CALL_S, QUIET, Rest
 
@@ -54,7 +54,7 @@ class Pressing:
 
     async def action(self, payload: wire.Fields, ack: Ack) -> None:
         try:
-            pressed = wire.pressed(payload)
+            pressed = presses.pressed(payload)
         except Malformed as fault:
             self._drop(fault)
             await ack()
@@ -65,9 +65,9 @@ class Pressing:
             await self._record(pressed, "", self._teller(pressed))
         await ack()
 
-    async def _ask_reason(self, pressed: wire.Pressed) -> None:
+    async def _ask_reason(self, pressed: presses.Pressed) -> None:
         """Slack lets a form be opened for 3 s after the press."""
-        view = form.denial(pressed.button.execution_id, wire.kept(pressed))
+        view = form.denial(pressed.button.execution_id, presses.kept(pressed))
         try:
             async with asyncio.timeout(RECORD_S):
                 await self._rest.client.views_open(trigger_id=pressed.trigger, view=view)
@@ -81,7 +81,7 @@ class Pressing:
 
     async def submission(self, payload: wire.Fields, ack: Ack) -> None:
         try:
-            pressed, reason = wire.submitted(payload, form.REASON_BLOCK, form.REASON_FIELD)
+            pressed, reason = presses.submitted(payload, form.REASON_BLOCK, form.REASON_FIELD)
         except Malformed as fault:
             self._drop(fault)
             await ack()
@@ -91,7 +91,7 @@ class Pressing:
         else:
             await ack(response_action="errors", errors={form.REASON_BLOCK: NOT_RECORDED})
 
-    async def _record(self, pressed: wire.Pressed, reason: str, tell: Tell) -> bool:
+    async def _record(self, pressed: presses.Pressed, reason: str, tell: Tell) -> bool:
         """Within the limit, or afterwards with a word. False: it failed, and the person was told or is to be."""
 
         async def record() -> Answer:
@@ -101,7 +101,7 @@ class Pressing:
         is_form = pressed.response_url == "" and pressed.room is not None
         return await self._bounded(record(), tell, NOT_RECORDED, tells_failure=not is_form)
 
-    async def _peer(self, pressed: wire.Pressed) -> Peer:
+    async def _peer(self, pressed: presses.Pressed) -> Peer:
         person = pressed.sender.native
         if pressed.room is None:
             return wire.peer_of(self._identity, PeerKind.DIRECT, person)
@@ -112,7 +112,7 @@ class Pressing:
         native = person if kind is PeerKind.DIRECT else room
         return wire.peer_of(self._identity, kind, native, thread)
 
-    def _teller(self, pressed: wire.Pressed) -> Tell:
+    def _teller(self, pressed: presses.Pressed) -> Tell:
         async def tell(note: str) -> None:
             if pressed.room is None:
                 await self._show_home(pressed.sender.native, note)
@@ -182,7 +182,7 @@ class Pressing:
 
     async def command(self, payload: wire.Fields, ack: Ack) -> None:
         try:
-            room, sender = wire.place_id(payload.get("channel_id")), wire.command_sender(payload)
+            room, sender = wire.place_id(payload.get("channel_id")), presses.command_sender(payload)
         except Malformed as fault:
             self._drop(fault)
             await ack()
@@ -192,7 +192,7 @@ class Pressing:
         async def record() -> Answer:
             inbox, _ = await self._hearing.ready()
             peer = await self._peer_in(room, name if isinstance(name, str) else "", sender.native, None)
-            return await inbox.message(wire.command_of(payload, peer, now=self._now()))
+            return await inbox.message(presses.command_of(payload, peer, now=self._now()))
 
         async def tell(note: str) -> None:
             await self._respond(url if isinstance(url, str) else "", note)
@@ -213,7 +213,7 @@ class Pressing:
     async def _show_home(self, person: str, note: str) -> None:
         try:
             inbox, _ = await self._hearing.ready()
-            sender = wire.Sender(native=person, name=await self._rest.name_of(person))
+            sender = Sender(native=person, name=await self._rest.name_of(person))
             posts = await inbox.awaiting(wire.SLACK, sender)
             await self._rest.client.views_publish(user_id=person, view=form.home(posts, note))
         except (StoreError, ChannelError, MalformedKey, *faults.SDK) as fault:

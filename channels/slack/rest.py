@@ -6,6 +6,7 @@ Deliberately absent: files (`files`), what comes in.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -14,10 +15,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.domain.message import Nonce, NotPosted, Post, Receipt
 from bot.domain.session import MessageId, Peer, PeerKind, ReturnAddress
-from bot.errors import ChannelRejected, ChannelUnavailable, Malformed
+from bot.errors import ChannelRejected, ChannelThrottled, ChannelUnavailable, Malformed
 from channels.slack import faults, form, wire
 from channels.slack.files import Files
 from channels.slack.pace import Pace
@@ -33,6 +35,8 @@ MAX_KNOWN = 2_000
 PAGE = 200
 MAX_PAGES = 10
 """2,000 messages since the send; where there are more, it cannot be told."""
+PATIENCE = 5
+MAX_PATIENCE_S = 120.0
 BEFORE_S = 120.0
 """Slack's clock and ours may differ by so much at most."""
 
@@ -82,14 +86,15 @@ class Rest:
                 metadata=form.metadata_of(nonce),
                 unfurl_links=False,
                 unfurl_media=False,
-                **form.message_of(post),
+                text=form.fallback_of(post),
+                blocks=form.blocks_of(post),
             )
             sent = MessageId(wire.ts_id(answer.get("ts")))
         except Malformed as fault:
             raise faults.repeated_unsafe() from fault
         except faults.SDK as fault:
             remedy = faults.remedy_of(fault)
-            if isinstance(remedy, faults.ChannelThrottled):
+            if isinstance(remedy, ChannelThrottled):
                 self._pace.hold(room, remedy.retry_after_s)
             raise remedy from fault
         _keep(self._sent, (room, nonce), sent)
@@ -100,7 +105,9 @@ class Rest:
         """Without metadata: Slack keeps what stands there then, and a lost send is still found."""
         room = await self.room_of(peer)
         try:
-            await self.client.chat_update(channel=room, ts=message_id, **form.message_of(post))
+            await self.client.chat_update(
+                channel=room, ts=message_id, text=form.fallback_of(post), blocks=form.blocks_of(post)
+            )
         except faults.SDK as fault:
             raise faults.repeatable(fault) from fault
 
@@ -150,17 +157,14 @@ class Rest:
         return Receipt(message_id=sent)
 
     async def pages(
-        self, room: str, thread: str | None, *, since: str | None
+        self, room: str, thread: str | None, *, since: str | None, is_patient: bool = False
     ) -> AsyncIterator[tuple[list[dict[str, Any]], bool]]:
         """Newest first at the top level, oldest first in a thread; with whether that is all."""
         more: dict[str, Any] = {"limit": PAGE, "include_all_metadata": True}
         if since is not None:
             more["oldest"] = since
         while True:
-            if thread is None:
-                answer: Any = await self.client.conversations_history(channel=room, **more)
-            else:
-                answer = await self.client.conversations_replies(channel=room, ts=thread, **more)
+            answer: Any = await self._page(room, thread, more, PATIENCE if is_patient else 0)
             found = answer.get("messages")
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             is_last = not (answer.get("has_more") and cursor)
@@ -168,6 +172,20 @@ class Rest:
             if is_last:
                 return
             more["cursor"] = cursor
+
+    async def _page(self, room: str, thread: str | None, more: dict[str, Any], patience: int) -> AsyncSlackResponse:
+        """Some apps are granted one page a minute: https://docs.slack.dev/apis/web-api/rate-limits"""
+        while True:
+            try:
+                if thread is None:
+                    return await self.client.conversations_history(channel=room, **more)
+                return await self.client.conversations_replies(channel=room, ts=thread, **more)
+            except faults.SDK as fault:
+                remedy = faults.remedy_of(fault)
+                if not isinstance(remedy, ChannelThrottled) or patience <= 0:
+                    raise
+                patience -= 1
+                await asyncio.sleep(min(MAX_PATIENCE_S, remedy.retry_after_s))
 
     async def message(self, room: str, ts: str) -> dict[str, Any]:
         """One message with its thread and all of its reactions. Raises what the library raises."""
@@ -187,10 +205,10 @@ class Rest:
         except faults.SDK as fault:
             raise faults.repeatable(fault) from fault
         room = (answer.get("channel") or {}).get("id")
-        if not wire.is_direct(room):
+        if not isinstance(room, str) or not wire.is_direct(room):
             raise ChannelUnavailable("Slack opened no direct conversation")
         self.learn_direct(peer.id, room)
-        return str(room)
+        return room
 
     def learn_direct(self, person: str, room: str) -> None:
         _keep(self._direct, person, room)

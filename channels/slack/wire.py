@@ -1,6 +1,7 @@
 """Slack's wire format, inbound: signed bodies -> payloads -> our values; ids by shape. Pure.
 
-A fault in what came in is `Malformed`, and names no word of it. Deliberately absent: HTTP, the library, what goes out.
+A fault in what came in is `Malformed`, and names no word of it. Deliberately absent: presses and
+commands (`presses`), HTTP, the library, what goes out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.domain.message import Button, ButtonPress, InboundMessage, Reaction, Sender, parse_button
+from bot.domain.message import InboundMessage, Reaction, Sender
 from bot.domain.session import (
     AccountName,
     AgentName,
@@ -45,7 +46,7 @@ _DIRECT = re.compile(r"D[A-Z0-9]{2,30}", re.ASCII)
 _TS = re.compile(r"[0-9]{10}\.[0-9]{6}", re.ASCII)
 _STAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9._:+'-]{1,120}", re.ASCII)
-_ID = re.compile(r"[A-Za-z0-9._-]{1,120}", re.ASCII)
+ANY_ID = re.compile(r"[A-Za-z0-9._-]{1,120}", re.ASCII)
 _SAID_BY_PEOPLE = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 _KINDS = {"channel": PeerKind.CHANNEL, "group": PeerKind.CHANNEL, "mpim": PeerKind.GROUP, "im": PeerKind.DIRECT}
 
@@ -71,34 +72,6 @@ class Me:
     team: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pressed:
-    """A button that was pressed, with what only a moment is good for."""
-
-    button: Button
-    sender: Sender
-    room: str | None
-    """The conversation's native id; None for App Home."""
-    room_name: str
-    message_id: MessageId | None
-    thread: ThreadId | None
-    space: str | None
-    delivery: DeliveryId
-    trigger: str
-    response_url: str
-
-    def press(self, peer: Peer, reason: str = "") -> ButtonPress:
-        return ButtonPress(
-            peer=peer,
-            sender=self.sender,
-            delivery=self.delivery,
-            message_id=self.message_id,
-            button=self.button,
-            reason=reason,
-            space=self.space,
-        )
-
-
 # --- signed HTTP -----------------------------------------------------------------------------------
 
 
@@ -119,7 +92,7 @@ def parse_body(raw: bytes, kind: str) -> dict[str, object]:
     try:
         text = raw.decode("utf-8")
         if kind == "application/json":
-            return _object(json.loads(text))
+            return fields_of(json.loads(text))
         if kind != "application/x-www-form-urlencoded":
             raise Malformed("Slack sends JSON and forms only")
         pairs = urllib.parse.parse_qsl(
@@ -127,7 +100,7 @@ def parse_body(raw: bytes, kind: str) -> dict[str, object]:
         )
         form: dict[str, object] = dict(pairs)
         payload = form.get("payload")
-        return _object(json.loads(payload)) if isinstance(payload, str) else form
+        return fields_of(json.loads(payload)) if isinstance(payload, str) else form
     except (ValueError, RecursionError):
         raise Malformed("a body that is not what its type says") from None
 
@@ -136,12 +109,12 @@ def parse_body(raw: bytes, kind: str) -> dict[str, object]:
 
 
 def person_id(value: object) -> str:
-    return _shaped(_PERSON, value, "person")
+    return shaped(_PERSON, value, "person")
 
 
 def room_id(value: object) -> str:
     """Of a channel, private channel or conversation of several."""
-    return _shaped(_ROOM, value, "channel")
+    return shaped(_ROOM, value, "channel")
 
 
 def place_id(value: object) -> str:
@@ -154,10 +127,10 @@ def is_direct(value: object) -> bool:
 
 
 def ts_id(value: object) -> str:
-    return _shaped(_TS, value, "message")
+    return shaped(_TS, value, "message")
 
 
-def _shaped(shape: re.Pattern[str], value: object, what: str) -> str:
+def shaped(shape: re.Pattern[str], value: object, what: str) -> str:
     if not isinstance(value, str) or shape.fullmatch(value) is None:
         raise Malformed(f"that is no id of a {what} on Slack")
     return value
@@ -219,8 +192,8 @@ def message_of(
     """Also of a message of the history. `kind` is found out by the caller where the event does not say it."""
     ts, person, thread = ts_id(event.get("ts")), person_id(event.get("user")), thread_of(event)
     text, blocks = event.get("text"), event.get("blocks")
-    if not isinstance(text, str | None):
-        raise Malformed("a message's words are text")
+    if not isinstance(text, str | None) or not isinstance(blocks, list | None) or (text is None and blocks is None):
+        raise Malformed("a message has words")
     is_addressed = (
         kind is PeerKind.DIRECT
         or event.get("type") == "app_mention"
@@ -245,17 +218,17 @@ def space_of(payload: Fields) -> str | None:
     """The workspace: of an event or command by `team_id`, of an interaction inside `team` or `user`."""
     for value in (
         payload.get("team_id"),
-        _inside(payload, "team").get("id"),
-        _inside(payload, "user").get("team_id"),
+        inside(payload, "team").get("id"),
+        inside(payload, "user").get("team_id"),
     ):
-        if isinstance(value, str) and _ID.fullmatch(value):
+        if isinstance(value, str) and ANY_ID.fullmatch(value):
             return value
     return None
 
 
 def reaction_of(*, peer: Peer, room: str, message: str, person: str, name: str, emoji: object) -> Reaction:
     """Once for a person, a message and an emoji, whether it is told by an event or read after a gap."""
-    short = _shaped(_WORD, emoji, "reaction")
+    short = shaped(_WORD, emoji, "reaction")
     ts = ts_id(message)
     return Reaction(
         peer=peer,
@@ -266,118 +239,17 @@ def reaction_of(*, peer: Peer, room: str, message: str, person: str, name: str, 
     )
 
 
-# --- presses, forms, commands ----------------------------------------------------------------------
-
-
-def pressed(payload: Fields) -> Pressed:
-    """One button of a message or of App Home."""
-    actions = payload.get("actions")
-    if not isinstance(actions, list) or len(actions) != 1:
-        raise Malformed("one button is pressed at a time")
-    action = _object(actions[0])
-    sender, container = sender_of(payload), _inside(payload, "container")
-    moment = _shaped(_ID, action.get("action_ts"), "press")
-    message = thread = room = None
-    if container.get("type") == "message":
-        room = place_id(_inside(payload, "channel").get("id") or container.get("channel_id"))
-        message = ts_id(container.get("message_ts"))
-        thread = container.get("thread_ts") or _inside(payload, "message").get("thread_ts")
-        thread = None if thread is None or thread == message else ts_id(thread)
-    button = _button(action.get("value"))
-    where = f"{room}:{message}" if room is not None else "home"
-    return Pressed(
-        button=button,
-        sender=sender,
-        room=room,
-        room_name=_text(_inside(payload, "channel"), "name"),
-        message_id=None if message is None else MessageId(message),
-        thread=None if thread is None else ThreadId(thread),
-        space=space_of(payload),
-        delivery=DeliveryId(f"press:{where}:{sender.native}:{moment}:{button.action.value}"),
-        trigger=_text(payload, "trigger_id"),
-        response_url=_text(payload, "response_url"),
-    )
-
-
-def kept(press: Pressed) -> str:
-    """A press whose form is open, as the form carries it: any process may take it."""
-    return json.dumps(
-        {
-            "button": press.button.token(),
-            "room": press.room,
-            "name": press.room_name[:MAX_NAME_CHARS],
-            "message": press.message_id,
-            "thread": press.thread,
-        }
-    )
-
-
-def submitted(payload: Fields, block: str, field: str) -> tuple[Pressed, str]:
-    """A form that was sent in, and the reason in it."""
-    view = _inside(payload, "view")
-    try:
-        fields = _object(json.loads(_text(view, "private_metadata")))
-    except (ValueError, RecursionError):
-        raise Malformed("that form is none of ours") from None
-    room, message, thread = fields.get("room"), fields.get("message"), fields.get("thread")
-    sender = sender_of(payload)
-    value = _inside(_inside(_inside(_inside(view, "state"), "values"), block), field).get("value")
-    press = Pressed(
-        button=_button(fields.get("button")),
-        sender=sender,
-        room=None if room is None else place_id(room),
-        room_name=_text(fields, "name"),
-        message_id=None if message is None else MessageId(ts_id(message)),
-        thread=None if thread is None else ThreadId(ts_id(thread)),
-        space=space_of(payload),
-        delivery=DeliveryId(f"form:{_shaped(_ID, view.get('id'), 'form')}:{sender.native}"),
-        trigger=_text(payload, "trigger_id"),
-        response_url="",
-    )
-    return press, value[:MAX_REASON_CHARS] if isinstance(value, str) else ""
-
-
-def command_of(form: Fields, peer: Peer, *, now: float) -> InboundMessage:
-    return InboundMessage(
-        peer=peer,
-        sender=command_sender(form),
-        delivery=DeliveryId(f"command:{_shaped(_ID, form.get('trigger_id'), 'command')}"),
-        message_id=None,
-        text=typed.unescaped(_text(form, "text")).strip()[:MAX_TEXT_CHARS],
-        sent_at=now,
-        space=space_of(form),
-    )
-
-
-def command_sender(form: Fields) -> Sender:
-    native = person_id(form.get("user_id"))
-    return Sender(native=native, name=_text(form, "user_name")[:MAX_NAME_CHARS] or native)
-
-
-def sender_of(payload: Fields) -> Sender:
-    user = _inside(payload, "user")
-    native = person_id(user.get("id"))
-    return Sender(native=native, name=(_text(user, "name") or _text(user, "username"))[:MAX_NAME_CHARS] or native)
-
-
-def _button(token: object) -> Button:
-    button = parse_button(token) if isinstance(token, str) and len(token) <= 100 else None
-    if button is None:
-        raise Malformed("that is not a button of ours")
-    return button
-
-
-def _object(value: object) -> dict[str, object]:
+def fields_of(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise Malformed("that is not a JSON object")
     return value
 
 
-def _inside(fields: Fields, name: str) -> dict[str, object]:
+def inside(fields: Fields, name: str) -> dict[str, object]:
     value = fields.get(name)
     return value if isinstance(value, dict) else {}
 
 
-def _text(fields: Fields, name: str) -> str:
+def text_in(fields: Fields, name: str) -> str:
     value = fields.get(name)
     return value if isinstance(value, str) else ""
