@@ -115,6 +115,16 @@ async def test_two_accounts_keep_apart(network: WhatsAppNetwork) -> None:
             await first.channel.send(at(replace(first.here, account=AccountName("third"))), words("x"), Nonce("n-2"))
 
 
+async def test_a_messaging_service_sends_where_one_is_named(network: WhatsAppNetwork) -> None:
+    network.service_sid = "MG" + "0" * 32
+    async with running(network) as rig:
+        await rig.channel.send(at(rig.here), words("through the service"), Nonce("n-1"))
+        assert [form.get("MessagingServiceSid") for verb, form in network.server.calls if verb.startswith("POST")] == [
+            network.service_sid
+        ]
+        await told(rig, Delivery.CONFIRMED)
+
+
 # --- what Twilio says later --------------------------------------------------------------------------------
 
 

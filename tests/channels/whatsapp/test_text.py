@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bot.domain.command import CommandHash
@@ -45,6 +45,13 @@ def _prose(text: str) -> Post:
 )
 def test_f117_words_that_look_like_markup_are_shown_as_they_are(text: str) -> None:
     assert words(text) == text
+
+
+@pytest.mark.parametrize("text", ["`", "``", "```", "ends with `", "` begins", "", "\n", " padded ", "a\n\n```\n"])
+def test_code_stands_in_its_fence_to_the_letter(text: str) -> None:
+    body = form.shown(Post(kind=PostKind.RESULT, blocks=(Code(text=text, label="Output"),)))[0].body
+    assert read(body).code == (text,)
+    assert body.count("```") == 2
 
 
 def test_words_without_markup_are_not_fenced() -> None:
@@ -122,6 +129,9 @@ def test_any_post_fits_and_is_inert(blocks: list[tuple[str, str]], has_buttons: 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS.filter(lambda text: text != ""))
+@example("`" * 5_000)
+@example("one line of output, {{.Names}} and *more*\n" * 200)
+@example("``` `` ` " * 600)
 async def test_any_output_split_and_posted_is_read_back_from_the_server_as_it_was(rig: WhatsAppRig, text: str) -> None:
     before = len(rig.twilio.messages)
     post = Post(kind=PostKind.RESULT, blocks=(Code(text=text, label=""),))

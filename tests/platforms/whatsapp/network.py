@@ -49,6 +49,8 @@ class WhatsAppNetwork:
         self.server = TwilioServer()
         self.template_sid: str | None = None
         """An approved template that the account `default` may send; see `with_template`."""
+        self.service_sid: str | None = None
+        """The messaging service that channels made from now on send through."""
         self._people: dict[str, str] = {}
         self.server.account("default")
 
@@ -148,7 +150,7 @@ class WhatsAppNetwork:
             account_sid=where.sid,
             auth_token=where.token,
             sender=where.number,
-            messaging_service_sid=None,
+            messaging_service_sid=self.service_sid,
             template_sid=self.template_sid,
             api_base=self.server.url,
             content_base=self.server.url,
