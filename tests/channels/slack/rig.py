@@ -78,6 +78,10 @@ class SlackRig:
         return peer.id if peer.kind.value == "direct" else self.ana.id
 
 
+BACK_S = 30.0
+"""A lost connection is noticed and made again within so long; on a loaded machine too."""
+
+
 @contextlib.asynccontextmanager
 async def running(
     network: SlackNetwork, inbox: RecordingInbox | None = None, *, account: str = "default"
@@ -90,3 +94,15 @@ async def running(
         yield rig
     finally:
         await rig.channel.close()
+
+
+async def heard(rig: SlackRig, text: str) -> None:
+    await until(lambda: text in [each.text for each in rig.inbox.messages], what=f"{text!r} is in the inbox")
+
+
+async def behind_its_back(rig: SlackRig, peer: Peer, text: str) -> MessageId:
+    """Written while nobody of us listened: Slack has given up to deliver it."""
+    message = await rig.network.people.write(
+        rig.app, rig.network.conversation(peer), rig.ana, text, thread_ts=peer.thread, deliver=False
+    )
+    return MessageId(message.ts)
