@@ -203,7 +203,10 @@ async def test_f098_a_lost_answer_is_found_and_not_posted_again(rig: WhatsAppRig
         rig.network.server.order(Fault.LOST_ANSWER)
         with pytest.raises(ChannelUncertain):
             await rig.channel.send(at(rig.here), words("up 3 days"), Nonce(nonce))
+    if not is_quiet:
+        await until(lambda: len(rig.network.server.carrier.hook_log) == 6, what="the callbacks of all three")
     found = [await rig.channel.find(at(rig.here), Nonce(nonce)) for nonce in ("n-1", "n-2")]
+    assert any(verb.startswith("GET") and "Messages" in verb for verb, _ in rig.network.server.calls) is is_quiet
     ids = [one.message_id for one in found if isinstance(one, Receipt)]
     assert len(set(ids)) == 2
     assert set(ids) < {MessageId(message.sid) for message in ours(rig)}
@@ -218,6 +221,19 @@ async def test_a_send_that_was_lost_on_its_way_is_unknown_never_surely_not(rig: 
     with pytest.raises(ChannelUncertain):
         await rig.channel.send(at(rig.here), words("up 3 days"), Nonce("n-1"))
     assert await rig.channel.find(at(rig.here), Nonce("n-1")) is NotPosted.UNKNOWN
+
+
+async def test_the_same_words_of_an_earlier_life_are_not_taken_for_these(network: WhatsAppNetwork) -> None:
+    network.server.carrier.is_quiet = True
+    async with running(network) as rig:
+        await rig.channel.send(at(rig.here), words("up 3 days"), Nonce("n-1"))
+        ours(rig)[0].created_at -= 10.0
+    async with running(network) as rig:
+        await until(lambda: len(network.server.calls) >= 3, what="Twilio's clock is known")
+        network.server.order(Fault.DROPPED)
+        with pytest.raises(ChannelUncertain):
+            await rig.channel.send(at(rig.here), words("up 3 days"), Nonce("n-2"))
+        assert await rig.channel.find(at(rig.here), Nonce("n-2")) is NotPosted.UNKNOWN
 
 
 async def test_an_answer_that_is_too_slow_is_a_lost_one(

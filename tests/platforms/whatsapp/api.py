@@ -115,9 +115,13 @@ def _message(account: Account, sid: str) -> Message:
 
 
 def _listing(account: Account, query: Mapping[str, str]) -> Form:
-    since = query.get("DateSent>")
-    from_at = 0.0 if since is None else datetime.fromisoformat(since).replace(tzinfo=UTC).timestamp()
-    listed = [each.form(account) for each in account.messages.values() if int(each.updated_at) >= int(from_at)]
+    # By the day only, as Twilio documents it: what is older on the same day is listed, too.
+    since = datetime.fromisoformat(query.get("DateSent>", "1970-01-01")).date()
+    listed = [
+        each.form(account)
+        for each in account.messages.values()
+        if datetime.fromtimestamp(each.updated_at, UTC).date() >= since
+    ]
     listed = [
         each
         for each in reversed(listed)
