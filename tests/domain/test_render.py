@@ -22,10 +22,10 @@ from bot.domain.execution import (
 )
 from bot.domain.message import Action, Capabilities, Code, Facts, Heading, Instant, Post, PostKind, Prose, Span
 from bot.domain.parts import MAX_PARTS, size, visible
-from bot.domain.render import card, fits_one_message, render
+from bot.domain.render import Line, card, card_line, fits_one_message, render
 from bot.domain.results import ending_words, title
-from bot.domain.session import PersonId
-from tests.domain.made import CHAT, command_of, execution, result, said
+from bot.domain.session import AccountName, NativeId, Peer, PersonId, ThreadId
+from tests.domain.made import CHAT, PEER, command_of, execution, result, said
 
 S = ExecutionState
 ENDS = [*sorted(FINAL), S.LOST]
@@ -182,6 +182,104 @@ def test_a_tail_that_has_no_room_beside_the_command_is_left_out() -> None:
     post = card(one, CHAT)
     assert size(post) <= CHAT.text_chars
     assert "left out here" in code(post, label="Command")
+
+
+# --- copies of the card, and the line below one that cannot be edited -----------------------------
+
+ELSEWHERE = replace(PEER, id=NativeId("9\u202e9"))
+NOT_ITS_OWN = [ELSEWHERE, replace(PEER, thread=ThreadId("17")), replace(PEER, account=AccountName("second"))]
+ASKED_IN = "Asked in: discord channel 1469129735133932162"
+
+
+@pytest.mark.parametrize("here", NOT_ITS_OWN)
+@pytest.mark.parametrize("state", ExecutionState)
+def test_a_copy_of_the_card_names_where_it_was_asked_and_shows_no_output_in_any_state(
+    state: ExecutionState, here: Peer
+) -> None:
+    secret = "the secret word"
+    one = replace(execution(state, ended=result(said(("out", secret), ("err", secret)))), live_tail=secret)
+    own, copy = card(one, CHAT), card(one, CHAT, here=here)
+    assert ASKED_IN in words(copy)
+    assert "Asked in" not in words(own)
+    assert secret not in words(copy)
+    assert code(copy) == code(copy, label="Command") == "df -h", "no block but the command's shows code"
+    assert (copy.buttons, copy.status, copy.execution_id) == (own.buttons, own.status, own.execution_id)
+    assert words(copy).startswith(title(one))
+
+
+@pytest.mark.parametrize("state", ExecutionState)
+def test_where_it_was_asked_the_card_is_the_same_whether_the_place_is_said_or_not(state: ExecutionState) -> None:
+    one = replace(execution(state), live_tail="so far")
+    assert card(one, CHAT, here=PEER) == card(one, CHAT)
+    assert render(ShowCard(execution_id=one.id), one, CHAT, here=PEER) == (card(one, CHAT),)
+    assert render(ShowCard(execution_id=one.id), one, CHAT, here=ELSEWHERE) == (card(one, CHAT, here=ELSEWHERE),)
+
+
+def test_f083_the_place_that_a_copy_names_hides_nothing() -> None:
+    one = execution(S.AWAITING_APPROVAL)
+    one = replace(one, origin=replace(one.origin, peer=ELSEWHERE))
+    assert "Asked in: discord channel 9⟨U+202E⟩9" in words(card(one, CHAT, here=PEER))
+
+
+def test_f083_people_at_a_copy_are_asked_only_if_the_command_fits_beside_where_it_was_asked() -> None:
+    commands = [execution(S.AWAITING_APPROVAL, "echo " + "x" * length) for length in range(3_000, 4_000)]
+    at_home = sum(fits_one_message(one, CHAT) for one in commands)
+    at_copy = sum(fits_one_message(one, CHAT, here=ELSEWHERE) for one in commands)
+    row = len("Asked in") + 4 + len("discord channel 1469129735133932162")
+    assert 0 < at_copy == at_home - row
+    assert at_home == sum(fits_one_message(one, CHAT, here=PEER) for one in commands)
+
+
+GOING_ON = {S.APPROVED, S.DISPATCHED, S.RUNNING}
+
+
+@pytest.mark.parametrize("state", ExecutionState)
+def test_below_a_card_that_cannot_be_edited_the_approval_is_told_everywhere_and_the_end_only_at_copies(
+    state: ExecutionState,
+) -> None:
+    one = execution(state, ended=result(exit_code=3))
+    at_home, at_copy = card_line(one, here=PEER), card_line(one, here=ELSEWHERE)
+    if state in GOING_ON:
+        assert at_home == at_copy == Line("approved", "✅ 7K3QAC was approved by bob.")
+    elif state in ENDS:
+        assert at_home is None, "the end is told there in a message of its own"
+        assert at_copy == Line(state.value, f"7K3QAC: {title(one)}.")
+    else:
+        assert at_home is at_copy is None
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        (S.DENIED, "7K3QAC: ❌ Denied, nothing ran."),
+        (S.EXPIRED, "7K3QAC: ⏱ Expired, nothing ran."),
+        (S.LOST, "7K3QAC: ❓ Not known whether it ran."),
+        (S.FINISHED, "7K3QAC: ✅ Finished, exit 0."),
+    ],
+)
+def test_the_line_at_a_copy_says_in_a_word_how_it_was_settled(state: ExecutionState, text: str) -> None:
+    for here in NOT_ITS_OWN:
+        line = card_line(execution(state), here=here)
+        assert line is not None
+        assert line.text == text
+
+
+@pytest.mark.parametrize("state", sorted(GOING_ON))
+def test_what_a_rule_allowed_needs_no_line_and_who_decided_hides_nothing_in_it(state: ExecutionState) -> None:
+    one = execution(state)
+    for here in (PEER, ELSEWHERE):
+        assert card_line(replace(one, decided_by=None), here=here) is None
+        line = card_line(replace(one, decided_by=PersonId("b\u202eob")), here=here)
+        assert line is not None
+        assert line.text == "✅ 7K3QAC was approved by b⟨U+202E⟩ob."
+
+
+def test_an_approval_is_told_once_through_all_that_follows_it_and_every_end_has_a_mark_of_its_own() -> None:
+    marks = {state: card_line(execution(state), here=ELSEWHERE) for state in ExecutionState}
+    assert {line.mark for state, line in marks.items() if line is not None and state in GOING_ON} == {"approved"}
+    ends = [line.mark for state, line in marks.items() if line is not None and state not in GOING_ON]
+    assert len(set(ends)) == len(ends) == len(ENDS)
+    assert "approved" not in ends
 
 
 # --- the whole command, or nobody is asked --------------------------------------------------------

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
 from bot.domain.event import Card, ClaimToken, EventTrigger, ShowCard
-from bot.domain.execution import Execution, ExecutionId, Trigger
-from bot.domain.session import ChannelName, MessageId
+from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
+from bot.domain.message import Standing
+from bot.domain.session import AccountName, ChannelName, MessageId, Peer, ReturnAddress
 from bot.ports import Tx
 from bot.store import OpenStore
 from tests.clock import ManualClock
-from tests.store.made import ALL_CHANNELS, ALL_CLAIMABLE, DEFAULT, address, event, execution, peer
+from tests.store.made import ALL_CHANNELS, ALL_CLAIMABLE, DEFAULT, WEB, address, event, execution, peer
 
 ID, POSTED = ExecutionId("7K3Q9A"), MessageId("posted-1")
 TOKEN = ClaimToken("one")
@@ -149,3 +152,82 @@ async def test_a_card_is_added_once(store: OpenStore) -> None:
     found = await store.read(lambda tx: tx.cards.at(peer(), POSTED))
     assert found is not None
     assert found.shown_revision == 0
+
+
+# --- the cards that wait for a decision ---
+
+
+async def card_of(
+    store: OpenStore,
+    execution_id: str,
+    *,
+    state: ExecutionState = ExecutionState.AWAITING_APPROVAL,
+    where: Peer | None = None,
+) -> None:
+    """An execution in this state whose card stands there, as the message `posted-<its id>`."""
+    found = ReturnAddress(peer=where or peer(), message_id=None)
+    new = replace(
+        event(f"card:{execution_id}", payload=ShowCard(execution_id=ExecutionId(execution_id))), address=found
+    )
+
+    def add(tx: Tx) -> None:
+        tx.executions.insert(execution(execution_id, state=state))
+        tx.events.add(new)
+        (shown,) = tx.events.of_execution(ExecutionId(execution_id))
+        posted_as = MessageId(f"posted-{execution_id}")
+        tx.cards.add(ExecutionId(execution_id), shown.address_id, found, posted_as, shown_revision=0)
+
+    await store.write(add)
+
+
+async def open_at(
+    store: OpenStore, channel: ChannelName = WEB, account: AccountName = DEFAULT, *, limit: int = 500
+) -> list[Standing]:
+    return list(await store.read(lambda tx: tx.cards.open_at(channel, account, limit=limit)))
+
+
+def standing(execution_id: str, where: Peer | None = None) -> Standing:
+    return Standing(peer=where or peer(), message_id=MessageId(f"posted-{execution_id}"))
+
+
+@pytest.mark.parametrize("state", ExecutionState)
+async def test_a_card_is_open_only_while_its_execution_waits_for_a_decision(
+    store: OpenStore, state: ExecutionState
+) -> None:
+    await card_of(store, "222222", state=state)
+    expected = [standing("222222")] if state is ExecutionState.AWAITING_APPROVAL else []
+    assert await open_at(store) == expected
+
+
+async def test_a_card_is_open_from_the_ask_until_the_decision(store: OpenStore) -> None:
+    found = await posted(store)
+    assert await open_at(store) == []
+    asked = await store.write(lambda tx: tx.executions.move(found, Trigger.ASK))
+    assert await open_at(store) == [Standing(peer=peer(), message_id=POSTED)]
+    await store.write(lambda tx: tx.executions.move(asked, Trigger.DENY))
+    assert await open_at(store) == []
+
+
+async def test_a_card_that_was_given_up_is_no_longer_open(store: OpenStore) -> None:
+    await card_of(store, "222222")
+    found = await store.read(lambda tx: tx.cards.at(peer(), MessageId("posted-222222")))
+    assert found is not None
+    await store.write(lambda tx: tx.cards.postpone(found, not_before=tx.now, give_up=True))
+    assert await open_at(store) == []
+
+
+async def test_the_newest_open_cards_come_first_and_are_bounded(store: OpenStore) -> None:
+    for execution_id in ("444444", "222222", "333333"):
+        await card_of(store, execution_id)
+    assert await open_at(store) == [standing("333333"), standing("222222"), standing("444444")]
+    assert await open_at(store, limit=2) == [standing("333333"), standing("222222")]
+
+
+async def test_open_cards_are_those_of_one_account_with_their_threads(store: OpenStore) -> None:
+    thread, second, slack = peer(thread="17"), peer(account="second"), peer(channel="slack")
+    for execution_id, where in (("222222", peer()), ("333333", thread), ("444444", second), ("555555", slack)):
+        await card_of(store, execution_id, where=where)
+    assert await open_at(store) == [standing("333333", thread), standing("222222")]
+    assert await open_at(store, account=AccountName("second")) == [standing("444444", second)]
+    assert await open_at(store, ChannelName("slack")) == [standing("555555", slack)]
+    assert await open_at(store, ChannelName("Web")) == [], "names are compared byte for byte"

@@ -8,13 +8,25 @@ from dataclasses import replace
 
 from bot.domain.event import ClaimToken, EventTrigger, Input, InputId, InputKind, InputState, NewInput
 from bot.domain.execution import ExecutionId
-from bot.domain.message import ButtonPress, Nonce, Reaction, Receipt
-from bot.domain.session import AccountName, DeliveryId, MessageId
+from bot.domain.message import ButtonPress, Nonce, Reaction, Receipt, Standing
+from bot.domain.session import AccountName, ChannelName, DeliveryId, MessageId
 from bot.ports import Tx
 from bot.store import OpenStore
 from bot.store.schema import digest
 from tests.clock import START, ManualClock
-from tests.store.made import ALL_CHANNELS, ALL_CLAIMABLE, address, event, message, press, reaction, session
+from tests.store.made import (
+    ALL_CHANNELS,
+    ALL_CLAIMABLE,
+    DEFAULT,
+    WEB,
+    address,
+    event,
+    message,
+    peer,
+    press,
+    reaction,
+    session,
+)
 
 ONE, TWO = ClaimToken("one"), ClaimToken("two")
 
@@ -191,6 +203,104 @@ async def test_answered_inputs_are_pruned_boundedly(store: OpenStore, clock: Man
     assert await store.write(lambda tx: tx.inputs.prune(answered_before=START + 1, limit=2)) == 2
     assert await store.write(lambda tx: tx.inputs.prune(answered_before=START + 1)) == 1
     assert texts(await claim(store)) == ["due"]
+
+
+# --- where to read on after a gap ---
+
+
+async def record(store: OpenStore, clock: ManualClock, *anchors: str, every_s: float, room: str = "ops") -> None:
+    """Messages of one conversation, the next one `every_s` after the one before."""
+    for anchor in anchors:
+        await store.write(adding(message(f"{room}:{anchor}", room=room, anchor=anchor)))
+        clock.advance(every_s)
+
+
+async def read_from(
+    store: OpenStore, *, since: float = START, overlap_s: float = 120, account: AccountName = DEFAULT
+) -> dict[str, str]:
+    """The message to read on from, by room."""
+    found = await store.read(lambda tx: tx.inputs.read_from(WEB, account, since=since, overlap_s=overlap_s))
+    assert len({one.peer for one in found}) == len(found), "one a conversation"
+    return {str(one.peer.id): str(one.message_id) for one in found}
+
+
+async def test_a_conversation_is_read_from_its_newest_message_that_is_older_than_the_overlap(
+    store: OpenStore, clock: ManualClock
+) -> None:
+    await record(store, clock, "m1", "m2", "m3", "m4", "m5", every_s=50)
+    assert await read_from(store) == {"ops": "m2"}, "m2 is 150 s older than m5, m3 only 100 s"
+
+
+async def test_a_message_that_was_missed_beside_a_recorded_one_after_a_pause_is_not_skipped(
+    store: OpenStore, clock: ManualClock
+) -> None:
+    await record(store, clock, "m1", "m3", every_s=1_000)
+    assert await read_from(store) == {"ops": "m1"}, "m2 came a second before m3 and failed"
+
+
+async def test_a_conversation_without_an_older_message_is_read_from_its_oldest(
+    store: OpenStore, clock: ManualClock
+) -> None:
+    assert await read_from(store) == {}
+    await record(store, clock, "m1", "m2", "m3", every_s=50)
+    assert await read_from(store) == {"ops": "m1"}
+
+
+async def test_an_earlier_message_that_was_recorded_after_a_later_one_is_not_read_past(
+    store: OpenStore, clock: ManualClock
+) -> None:
+    await record(store, clock, "m2", "m1", "m3", every_s=1)
+    assert await read_from(store) == {"ops": "m2"}, "the oldest as recorded: all that came beside it is read again"
+
+
+async def test_each_conversation_and_each_thread_has_a_place_of_its_own_to_read_on_from(
+    store: OpenStore, clock: ManualClock
+) -> None:
+    await record(store, clock, "a1", every_s=100, room="a")
+    await record(store, clock, "b1", every_s=100, room="b")
+    in_thread = replace(message("t1"), address=address("a", message="t1", thread="17"))
+    await store.write(adding(in_thread))
+    found = await store.read(lambda tx: tx.inputs.read_from(WEB, DEFAULT, since=START, overlap_s=120))
+    assert {(one.peer, one.message_id) for one in found} == {
+        (peer("a"), MessageId("a1")),
+        (peer("b"), MessageId("b1")),
+        (peer("a", thread="17"), MessageId("t1")),
+    }
+    assert all(isinstance(one, Standing) for one in found)
+
+
+async def test_what_another_account_or_network_recorded_is_not_read_on_from(store: OpenStore) -> None:
+    second, slack = AccountName("second"), ChannelName("slack")
+    elsewhere = replace(address(message="theirs"), peer=peer(account="second"))
+    await store.write(adding(replace(message("d1"), account=second, address=elsewhere)))
+    other = replace(address(message="theirs"), peer=peer(channel="slack"))
+    await store.write(adding(replace(message("d2"), channel=slack, address=other)))
+    assert await read_from(store) == {}
+    assert await read_from(store, account=second) == {"ops": "theirs"}
+
+
+async def test_what_was_recorded_before_the_horizon_is_not_read_on_from(store: OpenStore, clock: ManualClock) -> None:
+    await record(store, clock, "a1", every_s=10, room="a")
+    await record(store, clock, "b1", "b2", every_s=10, room="b")
+    assert await read_from(store, since=START + 10) == {"b": "b1"}
+    assert await read_from(store, since=START + 11) == {"b": "b2"}
+    assert await read_from(store, since=START + 21) == {}
+
+
+async def test_a_command_without_a_message_and_an_input_that_nobody_wrote_are_no_place_to_read_on_from(
+    store: OpenStore, clock: ManualClock
+) -> None:
+    await record(store, clock, "m1", every_s=1)
+    await store.write(adding(replace(message("slash"), address=address(message=None))))
+    await store.write(adding(replace(message("slash", room="b"), delivery=DeliveryId("s2"), address=None)))
+    finished = replace(message("f1", room="c", anchor="old"), kind=InputKind.FINISHED)
+    await store.write(adding(finished))
+    assert await read_from(store, overlap_s=0) == {"ops": "m1"}
+
+
+async def test_a_message_that_was_answered_on_arrival_is_read_on_from_as_well(store: OpenStore) -> None:
+    await store.write(adding(message("d1", anchor="m7", state=InputState.ANSWERED)))
+    assert await read_from(store) == {"ops": "m7"}
 
 
 # --- presses that came too early ---
