@@ -31,8 +31,6 @@ MAX_EMOJI = 20
 MAX_REACTED = 100
 MAX_THREADS = 50
 """Of those that began while nobody listened, in one channel."""
-ATTEMPTS = 8
-"""Some minute of trying beside the waits that Slack asks for; the next connection tries from the same place."""
 _GONE = frozenset({"channel_not_found", "not_in_channel", "thread_not_found", "message_not_found", "missing_scope"})
 
 
@@ -56,6 +54,9 @@ class CatchUp:
         self._places: dict[Peer, _Place] = {}
         self._cards: list[Standing] = []
         self._gap = 0
+        self._is_unmarked = False
+        """The store could not say where to read on."""
+        self._wants_cards = False
         self.inbox: Inbox | None = None
 
     async def mark(self) -> None:
@@ -65,24 +66,23 @@ class CatchUp:
         try:
             standings = await self.inbox.read_from(wire.SLACK, self._identity.account)
         except StoreError:
-            log.warning("slack.catch_up_failed", extra={"account": self._identity.account, "attempt": 0})
+            self._is_unmarked = True
             return
+        self._is_unmarked = False
         for peer, since in self._where(standings).items():
             self._marked[peer] = min(since, self._marked.get(peer, since))
 
-    async def gap_is_over(self) -> None:
+    def gap_is_over(self) -> None:
         """New things are heard from here on. What is being read meanwhile is read once more."""
         self._gap += 1
+        self._wants_cards = True
+        self._take_marks()
+
+    def _take_marks(self) -> None:
         for peer, since in self._marked.items():
             known = self._places.get(peer)
             self._places[peer] = _Place(since if known is None else min(since, known.since), self._gap)
         self._marked = {}
-        if self.inbox is not None:
-            try:
-                cards = await self.inbox.open_cards(wire.SLACK, self._identity.account)
-                self._cards = list(cards)[:MAX_CARDS]
-            except StoreError:
-                log.warning("slack.catch_up_failed", extra={"account": self._identity.account, "attempt": 0})
 
     def _where(self, standings: Sequence[Standing]) -> dict[Peer, str]:
         """Of each conversation the newest; ids that are none are left out."""
@@ -102,10 +102,15 @@ class CatchUp:
         return newest
 
     async def read(self) -> None:
-        """Until all is read or it was tried often enough. A repeat finds nothing new; none keeps another waiting."""
-        attempt = 0
-        while self.inbox is not None and (self._places or self._cards) and attempt < ATTEMPTS:
-            failed = await self._read_places() + await self._read_cards()
+        """Until all is read, or is too old to be acted on. A repeat finds nothing new; none keeps another waiting.
+
+        The connection may stand for hours: nothing but this asks again.
+        """
+        attempt, began, gap = 0, self._now(), self._gap
+        while self.inbox is not None and self._is_behind() and self._now() - began < HORIZON_S:
+            if gap != self._gap:
+                attempt, began, gap = 0, self._now(), self._gap
+            failed = await self._ask_store(self.inbox) + await self._read_places() + await self._read_cards()
             if failed:
                 attempt += 1
                 log.warning(
@@ -113,6 +118,22 @@ class CatchUp:
                     extra={"account": self._identity.account, "attempt": attempt, "count": failed},
                 )
                 await asyncio.sleep(delay_s(min(attempt, 6), jitter=random.random()))  # noqa: S311
+
+    def _is_behind(self) -> bool:
+        return bool(self._is_unmarked or self._wants_cards or self._places or self._cards)
+
+    async def _ask_store(self, inbox: Inbox) -> int:
+        """What is still to be learned from it before anything can be read."""
+        if self._is_unmarked:
+            await self.mark()
+            self._take_marks()
+        if self._wants_cards:
+            try:
+                self._cards = list(await inbox.open_cards(wire.SLACK, self._identity.account))[:MAX_CARDS]
+                self._wants_cards = False
+            except StoreError:
+                pass
+        return self._is_unmarked + self._wants_cards
 
     async def _read_places(self) -> int:
         failed = 0

@@ -110,7 +110,7 @@ class Link:
                     await self._rest.who()
                     self._hearing.knows()
                 if self._app_token is None:
-                    await self._catch_up.gap_is_over()
+                    self._catch_up.gap_is_over()
                     await self._catch_up.read()
                     return
                 await self._catch_up.mark()
@@ -121,7 +121,7 @@ class Link:
                 continue
             attempt = 0
             log.info("slack.connected", extra={"account": self._account})
-            await self._catch_up.gap_is_over()
+            self._catch_up.gap_is_over()
             self._read_on()
             await socket.ended()
             log.info("slack.disconnected", extra={"account": self._account})
