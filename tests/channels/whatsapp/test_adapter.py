@@ -136,6 +136,15 @@ async def test_a_message_is_confirmed_when_it_is_on_the_phone(rig: WhatsAppRig) 
     assert await rig.channel.delivery(rig.here, receipt.message_id) is Delivery.CONFIRMED
 
 
+async def test_a_callback_that_overtakes_the_answer_waits_until_the_receipt_is_kept(rig: WhatsAppRig) -> None:
+    rig.network.server.order(Fault.SLOW, seconds=0.5)
+    receipt = await rig.channel.send(at(rig.here), words("up 3 days"), Nonce("n-1"))
+    assert receipt.confirmed
+    await asyncio.sleep(0.1)  # the core commits it
+    assert rig.inbox.reports == []
+    await told(rig, Delivery.CONFIRMED)
+
+
 async def test_sent_is_no_proof(rig: WhatsAppRig) -> None:
     rig.network.server.carrier.plan = ("sent",)
     receipt = await rig.channel.send(at(rig.here), words("up 3 days"), Nonce("n-1"))

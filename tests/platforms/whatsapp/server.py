@@ -77,8 +77,8 @@ class TwilioServer:
         self.calls.append((f"{request.method} {request.path}", form))
         verb = f"{request.method} {request.path.rpartition('/')[2].removesuffix('.json')}"
         taken = next((each for each in self._orders if each[0].takes(verb, form)), None)
-        if taken is not None and (gone_wrong := await self._go_wrong(*taken, request, account, form)) is not None:
-            return gone_wrong
+        if taken is not None:
+            return await self._go_wrong(*taken, request, account, form)
         return self._right(request, account, form)
 
     def _right(self, request: web.Request, account: Account, form: dict[str, Any]) -> web.Response:
@@ -90,8 +90,7 @@ class TwilioServer:
 
     async def _go_wrong(
         self, order: Order, code: int, request: web.Request, account: Account, form: dict[str, Any]
-    ) -> web.Response | None:
-        """None: after all it goes right."""
+    ) -> web.Response:
         match order.fault:
             case Fault.UNAVAILABLE:
                 return _refused(Refused(503, 20503, "not now"))
@@ -102,8 +101,9 @@ class TwilioServer:
             case Fault.REJECTED:
                 return _refused(Refused(401 if code == 20003 else 400, code, "as ordered"))
             case Fault.SLOW:
+                answer = self._right(request, account, form)
                 await asyncio.sleep(order.seconds)
-                return None
+                return answer
             case Fault.LOST_ANSWER:
                 self._right(request, account, form)
         if request.transport is not None:
