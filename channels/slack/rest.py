@@ -31,6 +31,8 @@ QUIET = logging.getLogger(f"{__name__}.sdk")
 QUIET.setLevel(logging.CRITICAL + 1)
 
 CALL_S = 10
+NAME_S = 1.0
+"""A name is for show: the acknowledgement does not wait longer for it."""
 MAX_KNOWN = 2_000
 PAGE = 200
 MAX_PAGES = 10
@@ -78,7 +80,8 @@ class Rest:
         if post.attachment is not None:
             await self._files.prepare(post.attachment, nonce)
         await self._pace.turn(room)
-        _keep(self._tried, (room, nonce), time.time())
+        # The first attempt counts: what it left may only be seen after a later one.
+        _keep(self._tried, (room, nonce), self._tried.get((room, nonce), time.time()))
         try:
             answer: Any = await self.client.chat_postMessage(
                 channel=room,
@@ -251,7 +254,8 @@ class Rest:
         known = self._names.get(person)
         if known is None:
             try:
-                answer: Any = await self.client.users_info(user=person)
+                async with asyncio.timeout(NAME_S):
+                    answer: Any = await self.client.users_info(user=person)
             except faults.SDK:
                 return person
             user = answer.get("user") or {}
