@@ -111,6 +111,7 @@ class WhatsAppChannel:
 
     async def start(self, inbox: Inbox) -> None:
         self._inbox = inbox
+        self._twilio.open()
         self._later(self._look)
 
     async def close(self) -> None:
@@ -158,6 +159,7 @@ class WhatsAppChannel:
 
     async def check(self) -> Sequence[Check]:
         checks = [self._check_address()]
+        self._twilio.open()
         try:
             checks.append(_check_account(await self._twilio.account_status()))
             checks.append(self._check_sender(await self._twilio.senders()))

@@ -12,7 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from bot.domain.message import Button, Delivery, Nonce, NotPosted, Receipt
@@ -65,8 +65,8 @@ class Tried:
 
     to: str
     body: str
-    at: datetime | None
-    """By Twilio's clock; None where that was not known."""
+    at: datetime
+    """By the machine's clock."""
 
 
 @dataclass(slots=True)
@@ -94,7 +94,7 @@ class Sending:
             )
         last = shown[-1]
         content = await self._content(last)
-        self._tried.put(nonce, Tried(to=to, body=last.body, at=self.twilio.there()))
+        self._tried.put(nonce, Tried(to=to, body=last.body, at=datetime.now(UTC)))
         landed = self._flights.setdefault(nonce, asyncio.Event())
         try:
             message = await self.twilio.send(
@@ -149,13 +149,14 @@ class Sending:
         if known is not None:
             return self._receipt(known)
         tried = self._tried.get(nonce)
-        if tried is None or tried.at is None or tried.to != to:
+        if tried is None or tried.to != to:
             return NotPosted.UNKNOWN
-        since = tried.at - timedelta(seconds=STAMP_S)
         try:
-            listed = await self.twilio.sent_to(wire.address_of(to), since=since)
+            # Twilio filters by the day only, and by its own clock.
+            listed = await self.twilio.sent_to(wire.address_of(to), since=tried.at - timedelta(days=1))
         except ChannelError as fault:
             raise ChannelUnavailable(f"what was sent cannot be looked through: {fault}") from None
+        since = tried.at + timedelta(seconds=self.twilio.ahead_s() - STAMP_S)
         found = [
             each
             for each in listed

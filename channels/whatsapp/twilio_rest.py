@@ -95,6 +95,7 @@ class OneTryClient(AsyncHttpClient):  # type: ignore[misc]
         super().__init__(logging.getLogger(f"{__name__}.quiet"), True, CALL_S)
         self._bases = {host: base.rstrip("/") for host, base in bases.items()}
         self._session: aiohttp.ClientSession | None = None
+        self.is_open = True
         self.ahead_s: float | None = None
         """By how much Twilio's clock is ahead of the machine's; None until it has answered."""
 
@@ -107,6 +108,8 @@ class OneTryClient(AsyncHttpClient):  # type: ignore[misc]
         if auth is not None:
             headers["Authorization"] = aiohttp.encode_basic_auth(auth[0], auth[1])
         is_json = headers.get("Content-Type") == "application/json"
+        if not self.is_open:
+            raise ChannelUnavailable("the account is being closed")
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=CALL_S, connect=CONNECT_S)
             self._session = aiohttp.ClientSession(timeout=timeout, trust_env=True)
@@ -125,6 +128,7 @@ class OneTryClient(AsyncHttpClient):  # type: ignore[misc]
             return Response(answer.status, text, answer.headers)
 
     async def close(self) -> None:
+        self.is_open = False
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -162,8 +166,17 @@ class Twilio:
         self._client = Client(account_sid, auth_token, http_client=self._http, environment={"HOMING": "1"})
         self._account_sid, self._sender, self._service_sid = account_sid, sender, service_sid
 
+    def open(self) -> None:
+        """Only after `close`; a new one is open."""
+        self._http.is_open = True
+
     async def close(self) -> None:
+        """Whatever is called afterwards is surely not posted."""
         await self._http.close()
+
+    def ahead_s(self) -> float:
+        """By how much Twilio's clock is ahead of the machine's, as its last answer said."""
+        return self._http.ahead_s or 0.0
 
     def there(self) -> datetime | None:
         """This moment by Twilio's clock; None while it is not known."""

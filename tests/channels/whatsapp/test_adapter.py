@@ -245,6 +245,28 @@ async def test_the_same_words_of_an_earlier_life_are_not_taken_for_these(network
         assert await rig.channel.find(at(rig.here), Nonce("n-2")) is NotPosted.UNKNOWN
 
 
+async def test_the_same_words_to_somebody_else_are_not_taken_for_these(rig: WhatsAppRig) -> None:
+    rig.network.server.carrier.is_quiet = True
+    for fault, peer, nonce in ((Fault.LOST_ANSWER, rig.peers[1], "n-1"), (Fault.DROPPED, rig.here, "n-2")):
+        rig.network.server.order(fault)
+        with pytest.raises(ChannelUncertain):
+            await rig.channel.send(at(peer), words("up 3 days"), Nonce(nonce))
+    assert await rig.channel.find(at(rig.here), Nonce("n-2")) is NotPosted.UNKNOWN
+    assert isinstance(await rig.channel.find(at(rig.peers[1]), Nonce("n-1")), Receipt)
+
+
+async def test_after_the_end_nothing_is_sent_and_no_socket_is_left_open(network: WhatsAppNetwork) -> None:
+    async with running(network) as rig:
+        await rig.write(rig.here, "run uptime")
+    for call in (
+        rig.channel.send(at(rig.here), words("late"), Nonce("n-1")),
+        rig.channel.delivery(rig.here, MessageId("SM" + "0" * 32)),
+    ):
+        with pytest.raises(ChannelUnavailable):
+            await call
+    assert ours(rig) == []
+
+
 async def test_an_answer_that_is_too_slow_is_a_lost_one(
     network: WhatsAppNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
