@@ -292,6 +292,7 @@ async def test_a_command_without_a_message_and_an_input_that_nobody_wrote_are_no
 ) -> None:
     await record(store, clock, "m1", every_s=1)
     await store.write(adding(replace(message("slash"), address=address(message=None))))
+    await store.write(adding(replace(message("s1", room="d"), address=address("d", message=None))))
     await store.write(adding(replace(message("slash", room="b"), delivery=DeliveryId("s2"), address=None)))
     finished = replace(message("f1", room="c", anchor="old"), kind=InputKind.FINISHED)
     await store.write(adding(finished))
