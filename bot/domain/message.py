@@ -209,6 +209,8 @@ MIN_TEXT_CHARS = 400
 """A card whose details are cut away still needs so many; the tightest network (WhatsApp) shows 1,600."""
 MIN_CODE_CHARS = 200
 """Enough for the notice of a cut with a line on both sides."""
+MIN_FILE_BYTES = 1_000
+"""Room for the notice of a cut: a file that cannot hold it cannot say that it is cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +231,8 @@ class Capabilities:
     def __post_init__(self) -> None:
         if self.text_chars < MIN_TEXT_CHARS or self.code_chars < MIN_CODE_CHARS:
             raise ValueError(f"a channel shows at least {MIN_TEXT_CHARS} characters, {MIN_CODE_CHARS} of them code")
+        if 0 < self.file_bytes < MIN_FILE_BYTES:
+            raise ValueError(f"a channel that takes files takes at least {MIN_FILE_BYTES} bytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

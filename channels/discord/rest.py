@@ -53,12 +53,13 @@ class Rest:
 
     async def login(self, token: str) -> None:
         """Raises what the library raises."""
-        client = Client()
+        client, is_in = Client(), False
         try:
             await client.login(token)
-        except BaseException:
-            await client.close()
-            raise
+            is_in = True
+        finally:
+            if not is_in:
+                await client.close()
         self._client = client
         self._logged_in.set()
 

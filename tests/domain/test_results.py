@@ -183,3 +183,9 @@ def test_of_a_post_in_parts_only_the_last_carries_the_file(length: int) -> None:
     assert all(part.attachment is None for part in others)
     assert len(others) < MAX_PARTS
     assert bool(others) == (length > SMALL.text_chars)
+
+
+@pytest.mark.parametrize("file_bytes", [1, 999])
+def test_a_channel_takes_no_files_or_ones_that_can_say_that_they_are_cut(file_bytes: int) -> None:
+    with pytest.raises(ValueError, match="at least 1000 bytes"):
+        Capabilities(text_chars=500, code_chars=200, file_bytes=file_bytes)
