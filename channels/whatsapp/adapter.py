@@ -165,7 +165,7 @@ class WhatsAppChannel:
             checks.append(self._check_sender(await self._twilio.senders()))
         except ChannelError as fault:
             remedy = "Compare account_sid and auth_token with the console's front page, and look at api_base."
-            checks.append(Check(is_ok=False, said=f"whatsapp {self.account}: {fault}", remedy=remedy))
+            checks.append(Check(is_ok=False, said=str(fault), remedy=remedy))
         finally:
             if self._inbox is None:
                 await self._twilio.close()
@@ -285,7 +285,7 @@ class WhatsAppChannel:
     # --- for the operator --------------------------------------------------------------------------
 
     def _check_address(self) -> Check:
-        said = f"whatsapp {self.account}: Twilio calls {self._public_url}/whatsapp/{self.account}/message"
+        said = f"Twilio calls {self._public_url}/whatsapp/{self.account}/message"
         remedy = "Set gateway.public_url to the https address by which the internet reaches this gateway."
         parts = urlsplit(self._public_url)
         host = parts.hostname or ""
@@ -298,16 +298,16 @@ class WhatsAppChannel:
     def _check_sender(self, senders: Sequence[tuple[str, str]]) -> Check:
         own = self._identity.sender
         if own == SANDBOX:
-            return Check(is_ok=True, said=f"whatsapp {self.account}: {own} is Twilio's sandbox, for trying only")
+            return Check(is_ok=True, said=f"{own} is Twilio's sandbox, for trying only")
         states = dict(senders)
         state = states.get(wire.address_of(own))
         if state is None:
             remedy = "Register it under Messaging, Senders, WhatsApp senders in Twilio's console, or mend `sender`."
-            said = f"whatsapp {self.account}: {own} is no WhatsApp sender of this Twilio account (63007)"
+            said = f"{own} is no WhatsApp sender of this Twilio account (63007)"
             return Check(is_ok=False, said=said, remedy=remedy)
         is_ok = state.upper().startswith("ONLINE")
         remedy = "" if is_ok else "Look at the sender in Twilio's console; it says what is missing."
-        return Check(is_ok=is_ok, said=f"whatsapp {self.account}: the sender {own} is {state.lower()}", remedy=remedy)
+        return Check(is_ok=is_ok, said=f"the sender {own} is {state.lower()}", remedy=remedy)
 
 
 def _check_account(status: str) -> Check:
