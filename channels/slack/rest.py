@@ -39,8 +39,9 @@ MAX_PAGES = 10
 """2,000 messages since the send; where there are more, it cannot be told."""
 PATIENCE = 5
 MAX_PATIENCE_S = 120.0
-BEFORE_S = 120.0
-"""Slack's clock and ours may differ by so much at most."""
+BEFORE_S = 900.0
+"""A look begins so long before the send: "surely not" may not come of a clock that is ahead of Slack's, and one that is
+further off than five minutes is refused by Slack's signatures anyway."""
 
 
 def client_of(token: str, api_base: str) -> AsyncWebClient:
