@@ -11,12 +11,13 @@ import contextlib
 import logging
 import random
 import sys
+import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass
 
 import discord
 import yarl
-from discord.gateway import DiscordWebSocket
+from discord.gateway import DiscordWebSocket, KeepAliveHandler
 
 from bot.domain.retry import delay_s
 from bot.domain.session import AccountName
@@ -160,6 +161,7 @@ class Gateway:
             with contextlib.suppress(TimeoutError, *faults.SDK, *faults.MALFORMED):
                 async with asyncio.timeout(CLOSE_S):
                     await client.close()
+            _end_beats(client)
 
     async def _new_client(self) -> discord.Client:
         shards = self._access.shards
@@ -226,6 +228,14 @@ class Gateway:
         task = asyncio.create_task(self._catch_up.read(client), name="discord-catch-up")
         self._reading.add(task)
         task.add_done_callback(self._reading.discard)
+
+
+def _end_beats(client: discord.Client) -> None:
+    """The library ends the thread that keeps a socket alive with the socket; one that was cut off in its first moments
+    keeps its thread, which goes on for a beat of 41 s and then speaks to a loop that may be gone."""
+    for thread in threading.enumerate():
+        if isinstance(thread, KeepAliveHandler) and thread.ws._connection is client._connection:  # noqa: SLF001 - nobody else holds it
+            thread.stop()
 
 
 def _code(fault: Exception) -> int:

@@ -48,6 +48,8 @@ class Gateway:
         self.sessions: dict[str, Session] = {}
         self.identified = 0
         self.resumed = 0
+        self.greeted = 0
+        """Sockets that were opened."""
         self.refuse_with: int | None = None
         """A close code for the next identify."""
         self.invalidate_resumes = False
@@ -78,6 +80,7 @@ class Gateway:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        self.greeted += 1
         await _send(socket, 10, {"heartbeat_interval": 41_250})
         session: Session | None = None
         try:

@@ -279,7 +279,9 @@ def created(message: Message) -> Form:
     """MESSAGE_CREATE: the message, with who wrote it as a member of the guild."""
     form = message.form()
     if message.channel.kind != DIRECT and message.channel.guild is not None:
-        form |= {"guild_id": message.channel.guild.id, "member": member()}
+        form["guild_id"] = message.channel.guild.id
+        if message.webhook is None:
+            form["member"] = member()
     return form
 
 

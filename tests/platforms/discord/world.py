@@ -62,6 +62,7 @@ class Message:
     files: list[tuple[str, bytes]] = field(default_factory=list)
     pings: tuple[str, ...] = ()
     answers: str | None = None
+    webhook: str | None = None
     reactions: dict[str, list[str]] = field(default_factory=dict)
     """Emoji (a character, or `name:id`) -> people."""
 
@@ -96,6 +97,8 @@ class Message:
                 for emoji, who in self.reactions.items()
             ],
         }
+        if self.webhook is not None:
+            form["webhook_id"] = self.webhook
         if self.answers is not None:
             form["message_reference"] = {"message_id": self.answers, "channel_id": self.channel.id}
             answered = self.channel.messages.get(self.answers)
@@ -288,6 +291,7 @@ class World:
             flags=form.get("flags", 0),
             files=files,
             answers=reference.get("message_id"),
+            webhook=form.get("webhook_id"),
         )
         message.shown_components.append(message.components)
         channel.messages[message.id] = message
