@@ -160,8 +160,8 @@ class Gateway:
             self._client = None
             with contextlib.suppress(TimeoutError, *faults.SDK, *faults.MALFORMED):
                 async with asyncio.timeout(CLOSE_S):
+                    await _end_cut_off(client)
                     await client.close()
-            _end_beats(client)
 
     async def _new_client(self) -> discord.Client:
         shards = self._access.shards
@@ -230,12 +230,17 @@ class Gateway:
         task.add_done_callback(self._reading.discard)
 
 
-def _end_beats(client: discord.Client) -> None:
-    """The library ends the thread that keeps a socket alive with the socket; one that was cut off in its first moments
-    keeps its thread, which goes on for a beat of 41 s and then speaks to a loop that may be gone."""
+async def _end_cut_off(client: discord.Client) -> None:
+    """The library forgets a socket that is cut off while it opens, which takes five seconds where it identifies anew.
+
+    Its thread goes on for a beat of 41 s, and then speaks to a loop that may be gone.
+    """
     for thread in threading.enumerate():
-        if isinstance(thread, KeepAliveHandler) and thread.ws._connection is client._connection:  # noqa: SLF001 - nobody else holds it
+        # Nobody but the thread holds such a socket.
+        if isinstance(thread, KeepAliveHandler) and thread.ws._connection is client._connection:  # noqa: SLF001
             thread.stop()
+            if thread.ws is not client.ws:
+                await thread.ws.socket.close()
 
 
 def _code(fault: Exception) -> int:
