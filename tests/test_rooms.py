@@ -58,7 +58,7 @@ except that `bot` alone, for a room other than app, cli and node, is the package
 
 ROOMS_OF_ALL = ("bot.app", "bot.cli")
 PACKAGES = ("bot", "channels")
-NODE_PACKAGES = frozenset({"aiohttp", "cryptography", "psutil"})
+NODE_PACKAGES = frozenset({"aiohttp", "cryptography", "psutil", "tree_sitter", "tree_sitter_bash"})
 PURE = frozenset(
     {
         "__future__",
@@ -76,12 +76,14 @@ PURE = frozenset(
         "re",
         "shlex",
         "textwrap",
+        "tree_sitter",
+        "tree_sitter_bash",
         "types",
         "typing",
         "unicodedata",
     }
 )
-"""What the domain may take of the standard library: nothing that waits, logs, or looks at the world or the clock."""
+"""What the domain may take of others: nothing that waits, logs, or looks at the world or the clock."""
 
 
 @cache
