@@ -15,6 +15,7 @@ from typing import NewType
 
 from bot.domain.command import Command, CommandHash, NodeFingerprint, Request
 from bot.domain.session import PersonId, ReturnAddress, SessionKey
+from bot.domain.terms import ONE_YES, Terms
 from bot.errors import IllegalTransition, Malformed
 
 ExecutionId = NewType("ExecutionId", str)
@@ -187,6 +188,19 @@ class Execution:
     """The rule of the policy that gave the verdict, for people."""
     deciders: tuple[PersonId, ...] = ()
     """Who was asked. Counted again, under the policy of that moment, at the hand-over."""
+    terms: Terms = ONE_YES
+    """What a yes took when it was asked, for people: each decision goes by the policy of its own moment."""
+    approved_by: tuple[PersonId, ...] = ()
+    """Whose yes counts so far, in order, for the card. The votes themselves are rows of their own."""
+    escalates_at: float | None = None
+    """When further people are asked, if it still waits then."""
+    is_escalated: bool = False
+    masked: Request | None = None
+    """The request with its secrets masked; None where it holds none."""
+    grant: str | None = None
+    """The standing permission that allowed it."""
+    batch: str | None = None
+    """What was asked for in one turn, and is shown on one card."""
     command: Command | None = None
     """Set by the node's inspection, never changed after."""
     command_hash: CommandHash | None = None
@@ -203,6 +217,11 @@ class Execution:
     result: ExecutionResult | None = None
     revision: int = 0
     """Counts the changes of the row, so that a card knows which of them it shows. Written by the store only."""
+
+    @property
+    def shown(self) -> Request:
+        """What people, models, logs and the audit get to see of the request."""
+        return self.request if self.masked is None else self.masked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

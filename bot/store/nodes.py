@@ -11,7 +11,7 @@ from bot.domain.command import NodeFingerprint
 from bot.domain.execution import storable
 from bot.domain.node import Node, Pairing
 from bot.errors import Malformed
-from bot.store.schema import nodes
+from bot.store.schema_known import nodes
 from bot.store.transaction import Connected, insert_or_ignore
 
 _MAX_NAMESAKES = 1_000

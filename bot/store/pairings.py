@@ -14,7 +14,8 @@ from bot.domain.gate import CODE_LASTS_S, MAX_PENDING, PersonPairing
 from bot.domain.message import Sender
 from bot.domain.session import AccountName, ChannelName, ReturnAddress, SessionKey
 from bot.store.rows import address_of, address_text
-from bot.store.schema import digest, pairings
+from bot.store.schema import digest
+from bot.store.schema_known import pairings
 from bot.store.transaction import Connected, insert_or_ignore
 
 

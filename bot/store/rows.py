@@ -46,6 +46,7 @@ from bot.domain.session import (
     SessionKey,
     ThreadId,
 )
+from bot.domain.terms import terms_from_json, terms_to_json
 from bot.store.schema import digest
 
 
@@ -132,6 +133,13 @@ def execution_values(execution: Execution) -> dict[str, object]:
         "expires_at": execution.expires_at,
         "rule": execution.rule,
         "deciders": dumps(list(execution.deciders)),
+        "terms": dumps(terms_to_json(execution.terms)),
+        "approved_by": dumps(list(execution.approved_by)),
+        "escalates_at": execution.escalates_at,
+        "is_escalated": int(execution.is_escalated),
+        "masked": None if execution.masked is None else dumps(request_to_json(execution.masked)),
+        "grant_id": execution.grant,
+        "batch": execution.batch,
         "command": None if command is None else dumps(command_to_json(command)),
         "command_hash": execution.command_hash,
         "reason": execution.reason,
@@ -161,6 +169,13 @@ def execution_of(row: Row[Any]) -> Execution:
         expires_at=row.expires_at,
         rule=row.rule,
         deciders=tuple(PersonId(person) for person in json.loads(row.deciders)),
+        terms=terms_from_json(json.loads(row.terms)),
+        approved_by=tuple(PersonId(person) for person in json.loads(row.approved_by)),
+        escalates_at=row.escalates_at,
+        is_escalated=bool(row.is_escalated),
+        masked=None if row.masked is None else request_from_json(json.loads(row.masked)),
+        grant=row.grant_id,
+        batch=row.batch,
         command=None if row.command is None else command_from_json(json.loads(row.command)),
         command_hash=None if row.command_hash is None else CommandHash(row.command_hash),
         reason=row.reason,

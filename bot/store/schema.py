@@ -19,7 +19,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -30,9 +29,10 @@ from sqlalchemy import (
 )
 
 from bot.domain.execution import storable
+from bot.domain.terms import ONE_YES, terms_to_json
 from bot.errors import Malformed
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every version of the schema that this code knows, oldest first; the last is the one that it uses."""
 
 
@@ -95,6 +95,14 @@ executions = Table(
     Column("expires_at", Float, nullable=False),
     Column("rule", Prose, nullable=False),
     Column("deciders", Text, nullable=False),
+    # The defaults are those of rows that were written before there were such columns.
+    Column("terms", Text, nullable=False, server_default=json.dumps(terms_to_json(ONE_YES), separators=(",", ":"))),
+    Column("approved_by", Text, nullable=False, server_default="[]"),
+    Column("escalates_at", Float),
+    Column("is_escalated", Integer, nullable=False, server_default="0"),
+    Column("masked", Text),
+    Column("grant_id", Opaque),
+    Column("batch", Opaque),
     Column("command", Text),
     Column("command_hash", Opaque),
     Column("reason", Prose),
@@ -107,6 +115,19 @@ executions = Table(
     Column("result", Text),
     Index(None, "state", "created_at"),
     Index(None, "session_digest", "created_at"),
+)
+
+Index(
+    "executions_that_escalate",
+    executions.c.escalates_at,
+    sqlite_where=text("escalates_at IS NOT NULL"),
+    postgresql_where=text("escalates_at IS NOT NULL"),
+)
+Index(
+    "executions_of_a_batch",
+    executions.c.batch,
+    sqlite_where=text("batch IS NOT NULL"),
+    postgresql_where=text("batch IS NOT NULL"),
 )
 
 steps = Table(
@@ -293,55 +314,4 @@ early = Table(
     Column("until", Float, nullable=False),
     # Handed out rows stay until they are overdue, so that one that is kept again is not handed out again.
     Column("taken", Integer, nullable=False),
-)
-
-nodes = Table(
-    "nodes",
-    metadata,
-    Column("fingerprint", Opaque, primary_key=True),
-    Column("public_key", LargeBinary, nullable=False),
-    Column("name", Prose, nullable=False),
-    Column("pairing", Text, nullable=False),
-    Column("first_seen_at", Float, nullable=False),
-    Column("last_seen_at", Float, nullable=False),
-    Column("paired_at", Float),
-    Column("revoked_at", Float),
-)
-# A name means one node, for everybody who types it. Revoked ones keep theirs for the record.
-Index(
-    "one_node_a_name",
-    nodes.c.name,
-    unique=True,
-    sqlite_where=text("pairing <> 'revoked'"),
-    postgresql_where=text("pairing <> 'revoked'"),
-)
-
-pairings = Table(
-    "pairings",
-    metadata,
-    # Of channel, account and native id.
-    Column("digest", Text, primary_key=True),
-    Column("channel", Opaque, nullable=False),
-    Column("account", Opaque, nullable=False),
-    Column("account_digest", Text, nullable=False, index=True),
-    Column("native", Opaque, nullable=False),
-    Column("name", Prose, nullable=False),
-    Column("address", Text, nullable=False),
-    Column("session", Opaque, nullable=False),
-    # Gone when it was used: a code is good once.
-    Column("code", Text, unique=True),
-    Column("asked_at", Float, nullable=False),
-    Column("expires_at", Float, nullable=False),
-    Column("paired_at", Float),
-    Column("paired_by", Prose),
-    CheckConstraint("(code IS NULL) = (paired_at IS NOT NULL)", name="a_code_is_good_once"),
-)
-
-switches = Table(
-    "switches",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("by_whom", Prose, nullable=False),
-    Column("reason", Prose, nullable=False),
-    Column("since", Float, nullable=False),
 )

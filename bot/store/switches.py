@@ -6,7 +6,8 @@ from sqlalchemy import delete, select
 
 from bot.domain.session import SessionKey
 from bot.ports import Paused
-from bot.store.schema import digest, sessions, switches
+from bot.store.schema import digest, sessions
+from bot.store.schema_known import switches
 from bot.store.transaction import Connected, insert_or_update
 
 PAUSED = "paused"

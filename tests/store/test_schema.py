@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.command import upgrade
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, insert, make_url, text, update
@@ -13,15 +16,26 @@ from sqlalchemy.exc import IntegrityError
 
 import bot.store.migrations
 from bot.domain.event import BLOCKING, ClaimToken, EventState
-from bot.domain.execution import result_from_json, result_to_json
+from bot.domain.execution import ExecutionId, result_from_json, result_to_json
 from bot.domain.session import AccountName, AgentName, ChannelName, NativeId, Peer, PeerKind, ReturnAddress, ThreadId
+from bot.domain.terms import ONE_YES
 from bot.errors import StoreError
 from bot.ports import Tx
 from bot.store import OpenStore, migrate, open_store
-from bot.store.rows import address_of, address_text, early_of, early_text
+from bot.store.rows import address_of, address_text, early_of, early_text, execution_values
 from bot.store.schema import REVISIONS, events, inputs, metadata
 from tests.clock import ManualClock
-from tests.store.made import ALL_CHANNELS, event, message, peer, press, reaction, result
+from tests.postgres import postgres_database
+from tests.store.made import ALL_CHANNELS, command, event, execution, message, peer, press, reaction, result
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'homing.db'}"
+        return
+    with postgres_database(migrated=False) as made:
+        yield made
 
 
 def test_the_versions_make_the_tables_of_the_code(url: str) -> None:
@@ -40,30 +54,49 @@ def test_the_code_knows_every_version_and_uses_the_last() -> None:
     assert scripts.get_current_head() == REVISIONS[-1]
 
 
-async def test_a_database_of_the_version_before_is_brought_up_to_date_with_what_it_holds(
-    url: str, clock: ManualClock
+@pytest.mark.parametrize("revision", REVISIONS[:-1])
+async def test_a_database_of_an_earlier_version_is_brought_up_to_date_with_what_it_holds(
+    empty_url: str, clock: ManualClock, revision: str
 ) -> None:
-    migrate(url)
-    store = open_store(url, clock=clock, gateway=True, use_clock=True)
-    assert await store.write(lambda tx: tx.events.add(event("1")))
-
-    def go_back(tx: Tx) -> None:
-        # What the version before was: all but this table.
-        for statement in ("DROP TABLE pairings", "UPDATE alembic_version SET version_num = '0001'"):
-            tx.events.connection.execute(text(statement))  # type: ignore[attr-defined]
-
-    await store.write(go_back)
-    await store.close()
+    url = empty_url
+    _made_by_version(url, revision)
     with pytest.raises(StoreError):
         open_store(url, clock=clock, gateway=False, use_clock=True)
     store = open_store(url, clock=clock, gateway=True, use_clock=True)
     try:
-        assert [one.identity for one in await store.read(lambda tx: tx.events.listing(states={EventState.DUE}))] == [
-            "1"
-        ]
+        kept = await store.read(lambda tx: tx.executions.get(ExecutionId("7K3QXY")))
+        assert kept is not None
+        assert (kept.request.text, kept.command, kept.terms) == ("df -h", command(), ONE_YES)
+        assert await store.write(lambda tx: tx.events.add(event("1")))
         assert await store.read(lambda tx: tx.pairings.listing()) == []
     finally:
         await store.close()
+
+
+def _made_by_version(url: str, revision: str) -> None:
+    """A database as that version left it, with an execution: written by the columns that every version has."""
+    parsed = make_url(url)
+    engine = create_engine(parsed if parsed.drivername == "sqlite" else parsed.set(drivername="postgresql+psycopg"))
+    config = Config()
+    config.set_main_option("script_location", "bot.store:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        upgrade(config, revision)
+        values = execution_values(execution())
+        written = {name: values[name] for name in sorted(_FIRST_COLUMNS)} | {
+            "id": "7K3QXY",
+            "state": "finished",
+            "revision": 1,
+        }
+        names, places = ", ".join(written), ", ".join(f":{name}" for name in written)
+        connection.execute(text(f"INSERT INTO executions ({names}) VALUES ({places})"), written)  # noqa: S608
+    engine.dispose()
+
+
+_FIRST_COLUMNS = frozenset(
+    {"session", "session_digest", "origin", "asker", "asker_native", "asker_name", "request", "node", "node_name"}
+    | {"created_at", "expires_at", "rule", "deciders", "command", "live_tail"}
+)
 
 
 def test_the_states_that_block_are_the_domains() -> None:

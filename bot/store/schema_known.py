@@ -1,0 +1,61 @@
+"""The tables of what is known beside the work: nodes, people who were let in, switches.
+
+Deliberately absent: executions and what is owed (see `schema`), the web chat (see `schema_chat`).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, Column, Float, Index, LargeBinary, Table, Text, text
+
+from bot.store.schema import Opaque, Prose, metadata
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("fingerprint", Opaque, primary_key=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("name", Prose, nullable=False),
+    Column("pairing", Text, nullable=False),
+    Column("first_seen_at", Float, nullable=False),
+    Column("last_seen_at", Float, nullable=False),
+    Column("paired_at", Float),
+    Column("revoked_at", Float),
+)
+# A name means one node, for everybody who types it. Revoked ones keep theirs for the record.
+Index(
+    "one_node_a_name",
+    nodes.c.name,
+    unique=True,
+    sqlite_where=text("pairing <> 'revoked'"),
+    postgresql_where=text("pairing <> 'revoked'"),
+)
+
+pairings = Table(
+    "pairings",
+    metadata,
+    # Of channel, account and native id.
+    Column("digest", Text, primary_key=True),
+    Column("channel", Opaque, nullable=False),
+    Column("account", Opaque, nullable=False),
+    Column("account_digest", Text, nullable=False, index=True),
+    Column("native", Opaque, nullable=False),
+    Column("name", Prose, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("session", Opaque, nullable=False),
+    # Gone when it was used: a code is good once.
+    Column("code", Text, unique=True),
+    Column("asked_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("paired_at", Float),
+    Column("paired_by", Prose),
+    CheckConstraint("(code IS NULL) = (paired_at IS NOT NULL)", name="a_code_is_good_once"),
+)
+
+switches = Table(
+    "switches",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("by_whom", Prose, nullable=False),
+    Column("reason", Prose, nullable=False),
+    Column("since", Float, nullable=False),
+)
