@@ -7,6 +7,7 @@ form         what goes out: a post -> blocks, a form, App Home. Pure.
 faults       what went wrong -> the remedy. Pure.
 rest         sends, edits and looks, by the bot's token
 files        long output as a file
+threads      whether a thread stands, before and after a post: Slack posts past one that is gone
 pace         one message a second in each channel
 hearing      messages and reactions -> the inbox, recorded in the order of each conversation
 pressing     buttons, forms, App Home and the slash command, answered inside Slack's 3 s

@@ -23,6 +23,7 @@ from bot.errors import ChannelRejected, ChannelThrottled, ChannelUnavailable, Ma
 from channels.slack import faults, form, wire
 from channels.slack.files import Files
 from channels.slack.pace import Pace
+from channels.slack.threads import Threads
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Rest:
         self.me: wire.Me | None = None
         self._pace = Pace()
         self._files = Files(client)
+        self._threads = Threads(client)
         self._direct: OrderedDict[str, str] = OrderedDict()
         self._kinds: OrderedDict[str, PeerKind] = OrderedDict()
         self._names: OrderedDict[str, str] = OrderedDict()
@@ -81,6 +83,7 @@ class Rest:
         if post.attachment is not None:
             await self._files.prepare(post.attachment, nonce)
         await self._pace.turn(room)
+        await self._threads.stands(room, peer.thread)
         # The first attempt counts: what it left may only be seen after a later one.
         _keep(self._tried, (room, nonce), self._tried.get((room, nonce), time.time()))
         try:
@@ -101,6 +104,7 @@ class Rest:
             if isinstance(remedy, ChannelThrottled):
                 self._pace.hold(room, remedy.retry_after_s)
             raise remedy from fault
+        await self._threads.holds(room, peer.thread, answer)
         _keep(self._sent, (room, nonce), sent)
         await self._files.attach(room, peer.thread, sent, nonce, post)
         return Receipt(message_id=sent)

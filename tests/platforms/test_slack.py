@@ -83,7 +83,6 @@ async def refusal(calling: Any) -> str:  # noqa: ANN401
         ({"text": "x", "blocks": [section("x") | {"colour": "red"}]}, "invalid_blocks"),
         ({"text": "x", "blocks": [preformatted("")]}, "invalid_blocks"),
         ({"text": "x", "metadata": {"event_type": "homing"}}, "invalid_metadata_format"),
-        ({"text": "x", "thread_ts": "1700000000.000100"}, "thread_not_found"),
         ({"text": "x", "channel": "C0NOWHERE"}, "channel_not_found"),
     ],
 )
@@ -135,6 +134,16 @@ async def test_metadata_is_kept_and_given_only_where_it_is_asked_for(
     thread = (await client.conversations_replies(channel=room, ts=root, include_all_metadata=True))["messages"]
     assert [one.get("metadata") for one in thread] == [metadata, metadata]
     assert await refusal(client.conversations_replies(channel=room, ts="1700000000.000100")) == "thread_not_found"
+
+
+async def test_a_post_into_a_thread_that_is_gone_stands_in_the_channel(
+    network: SlackNetwork, client: AsyncWebClient
+) -> None:
+    room = network.rooms[0].id
+    done = await client.chat_postMessage(channel=room, text="x", thread_ts="1700000000.000100")
+    top = (await client.conversations_history(channel=room))["messages"]
+    assert "thread_ts" not in done["message"]
+    assert done["ts"] in [one["ts"] for one in top]
 
 
 async def test_history_is_paged_newest_first_and_knows_its_bounds(

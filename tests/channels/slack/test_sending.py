@@ -129,6 +129,38 @@ async def test_f007_a_thread_that_is_gone_is_never_answered_in_its_parent(rig: S
     assert standing(rig) == []
 
 
+async def test_f007_a_thread_that_goes_under_a_send_leaves_nothing_in_its_parent(rig: SlackRig) -> None:
+    """Slack posts such a message into the channel, and says so nowhere but in its answer."""
+    root = await rig.write(rig.here, "run uptime")
+    thread = replace(rig.here, thread=ThreadId(root))
+    order = rig.network.server.order(Fault.GATED)
+    sending = asyncio.create_task(rig.channel.send(at(thread), words("astray"), N1))
+    await until(lambda: order.met == 1, what="the post is under way")
+    del rig.room.messages[root]
+    order.lift()
+    with pytest.raises(ChannelRejected):
+        await sending
+    assert standing(rig) == []
+
+
+async def test_a_thread_whose_first_message_nobody_may_read_is_still_answered(rig: SlackRig) -> None:
+    """What Slack keeps of a deleted question with answers has no reactions, and is a thread all the same."""
+    thread = replace(rig.here, thread=ThreadId(await rig.write(rig.here, "run uptime")))
+    rig.network.server.order(Fault.REJECTED, "reactions.get", error="message_not_found")
+    await rig.channel.send(at(thread), words("home"), N1)
+    assert [seen.text for seen in rig.network.seen(thread)] == ["home"]
+
+
+@pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.LOST_ANSWER, Fault.THROTTLED])
+async def test_a_thread_that_cannot_be_looked_for_is_answered_later(rig: SlackRig, fault: Fault) -> None:
+    thread = replace(rig.here, thread=ThreadId(await rig.write(rig.here, "run uptime")))
+    # A look that only reads is made again by the HTTP library itself.
+    rig.network.server.order(fault, "reactions.get", times=5)
+    with pytest.raises(ChannelUnavailable if fault is not Fault.THROTTLED else ChannelThrottled):
+        await rig.channel.send(at(thread), words("home"), N1)
+    assert standing(rig) == []
+
+
 async def test_f104_an_archived_room_holds_what_is_sent_to_it(rig: SlackRig) -> None:
     receipt = await rig.channel.send(at(rig.here), words("before"), N1)
     rig.room.is_archived = True

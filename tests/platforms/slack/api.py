@@ -42,7 +42,6 @@ class WebApi:
     clock: Callable[[], float] = float
     opened: list[tuple[str, Form]] = field(default_factory=list)
     """Modals that were opened: (trigger_id, view)."""
-    is_threads_gone_told: bool = True
 
     def call(self, method: str, app: App, form: Form) -> Form:
         answer = _METHODS.get(method)
@@ -138,8 +137,9 @@ class WebApi:
         check_message(form)
         thread = form.get("thread_ts")
         if thread is not None:
-            root = self.message(conversation, thread, "thread_not_found")
-            thread = root.thread_ts or root.ts
+            # Slack says nothing of a thread that is gone: what was meant for it stands in the channel.
+            root = conversation.messages.get(str(thread))
+            thread = None if root is None else root.thread_ts or root.ts
         message = Message(
             channel=conversation.id,
             ts=self.world.ts(),

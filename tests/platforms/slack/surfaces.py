@@ -71,8 +71,8 @@ def complete_upload(api: WebApi, app: App, form: Form) -> Form:
         if conversation.is_archived:
             raise Refused("is_archived")
         thread = form.get("thread_ts")
-        if thread is not None:
-            api.message(conversation, thread, "thread_not_found")
+        if thread is not None and str(thread) not in conversation.messages:
+            thread = None
         text, ts = str(form.get("initial_comment") or ""), api.world.ts()
         message = Message(channel=conversation.id, ts=ts, user=app.bot_user, text=text)
         message.bot_id, message.app_id, message.thread_ts, message.files = app.bot_id, app.id, thread, files
