@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Collection, ItemsView, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,9 @@ NodeFingerprint = NewType("NodeFingerprint", str)
 CommandHash = NewType("CommandHash", str)
 """SHA-256 of the canonical form, 64 lower-case hex digits."""
 
-FORM_VERSION = 1
+FORM_VERSION = 2
+_OLD_FORM = 1
+"""Without account, inode, gateway and three limits: rows that were stored before are read, and hash as they did."""
 SHELL = "/bin/sh"
 MAX_REQUEST_CHARS = 8_000
 """The longest request. A card must show all of it, and networks take some 4,000 to 40,000 characters a message."""
@@ -48,6 +51,27 @@ class Limits:
     timeout_s: float = 3_600.0
     output_bytes: int = 262_144
     """Kept for the report, head and tail together. 256 KiB is some 4,000 lines, more than a chat can show."""
+    memory_bytes: int | None = None
+    """Address space of each process; None: what the node's system gives."""
+    processes: int | None = None
+    """Processes and threads that the account may have at the same time; None: what the node's system gives."""
+    open_files: int | None = None
+    """Files that each process may hold open; None: what the node's system gives."""
+
+
+def lower_of(one: Limits, other: Limits) -> Limits:
+    """The stricter of both, each limit by itself."""
+    return Limits(
+        timeout_s=min(one.timeout_s, other.timeout_s),
+        output_bytes=min(one.output_bytes, other.output_bytes),
+        memory_bytes=_lower(one.memory_bytes, other.memory_bytes),
+        processes=_lower(one.processes, other.processes),
+        open_files=_lower(one.open_files, other.open_files),
+    )
+
+
+def _lower(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +91,17 @@ class Command:
     """Absolute, links resolved, as the node sees it."""
     cwd: str
     """Absolute, links resolved."""
+    cwd_id: str
+    """`device:inode` of that directory: another one that was put under the same path is another command."""
+    user: str
+    """The account that it runs as, by its name on the node; `#1000` where the number has no name."""
     env: tuple[tuple[str, str], ...]
     """The whole environment, by name. The gateway's own never is part of it."""
     limits: Limits
     files: tuple[FileDigest, ...]
     """Digests of what will run: the executable, and the script files that an interpreter is given."""
+    gateway: str = ""
+    """Fingerprint of the key that asked the node: a copy of the store under another key can hand nothing over."""
 
 
 def parse_request(text: str) -> Request:
@@ -143,29 +173,58 @@ def command_hash(command: Command) -> CommandHash:
 
 
 def command_to_json(command: Command) -> dict[str, object]:
-    return {
-        "form": FORM_VERSION,
+    form: dict[str, object] = {
         "node": command.node,
         "argv": list(command.argv),
         "script": command.script,
         "executable": command.executable,
         "cwd": command.cwd,
         "env": dict(command.env),
-        # As a float on both ends: 60 and 60.0 are one limit and would be two hashes.
-        "limits": {"timeout_s": float(command.limits.timeout_s), "output_bytes": command.limits.output_bytes},
         "files": [{"path": file.path, "sha256": file.sha256} for file in command.files],
+    }
+    limits = limits_to_json(command.limits)
+    if is_of_old_form(command):
+        return {"form": _OLD_FORM, **form, "limits": {name: limits[name] for name in _OLD_LIMITS}}
+    return {
+        "form": FORM_VERSION,
+        **form,
+        "cwd_id": command.cwd_id,
+        "user": command.user,
+        "gateway": command.gateway,
+        "limits": limits,
     }
 
 
-_FIELDS = frozenset({"form", "node", "argv", "script", "executable", "cwd", "env", "limits", "files"})
+def is_of_old_form(command: Command) -> bool:
+    """It was stored before the form said who runs it, and where to the inode: shown as it was, and never run."""
+    return not command.user
+
+
+def limits_to_json(limits: Limits) -> dict[str, object]:
+    return {
+        # As a float on both ends: 60 and 60.0 are one limit and would be two hashes.
+        "timeout_s": float(limits.timeout_s),
+        "output_bytes": limits.output_bytes,
+        "memory_bytes": limits.memory_bytes,
+        "processes": limits.processes,
+        "open_files": limits.open_files,
+    }
+
+
+_OLD_LIMITS = ("timeout_s", "output_bytes")
+_LIMITS = frozenset({*_OLD_LIMITS, "memory_bytes", "processes", "open_files"})
+_OLD_FIELDS = frozenset({"form", "node", "argv", "script", "executable", "cwd", "env", "limits", "files"})
+_FIELDS = _OLD_FIELDS | {"cwd_id", "user", "gateway"}
+_CWD_ID = re.compile(r"[0-9]{1,20}:[0-9]{1,20}")
 
 
 def command_from_json(form: object) -> Command:
     """The inverse of `command_to_json`. Raises `Malformed`, naming the field, for anything else."""
     version = form.get("form") if isinstance(form, dict) else None
-    if type(version) is int and version != FORM_VERSION:
+    if type(version) is int and version not in {_OLD_FORM, FORM_VERSION}:
         raise Malformed(f"a command of form {version}; this side knows {FORM_VERSION}")
-    fields = _mapping("command", form, _FIELDS)
+    is_old = type(version) is int and version == _OLD_FORM
+    fields = _mapping("command", form, _OLD_FIELDS if is_old else _FIELDS)
     if type(version) is not int:
         raise Malformed("command.form is not a version")
     files = [_mapping("files", file, {"path", "sha256"}) for file in _sequence("files", fields["files"])]
@@ -175,8 +234,11 @@ def command_from_json(form: object) -> Command:
         script=_optional_text("script", fields["script"]),
         executable=_text("executable", fields["executable"]),
         cwd=_text("cwd", fields["cwd"]),
+        cwd_id="" if is_old else _cwd_id(fields["cwd_id"]),
+        user="" if is_old else _user(fields["user"]),
         env=tuple(sorted((_text("env", name), _text("env", value)) for name, value in _named("env", fields["env"]))),
-        limits=_limits(fields["limits"]),
+        gateway="" if is_old else _text("gateway", fields["gateway"]),
+        limits=_old_limits(fields["limits"]) if is_old else limits_from_json(fields["limits"]),
         files=tuple(
             FileDigest(path=_text("files.path", file["path"]), sha256=_text("files.sha256", file["sha256"]))
             for file in files
@@ -198,14 +260,47 @@ def request_from_json(form: object) -> Request:
     )
 
 
-def _limits(value: object) -> Limits:
-    limits = _mapping("limits", value, {"timeout_s", "output_bytes"})
+def limits_from_json(value: object) -> Limits:
+    """The inverse of `limits_to_json`. Raises `Malformed`, naming the field, for anything else."""
+    limits = _mapping("limits", value, _LIMITS)
     timeout_s, output_bytes = limits["timeout_s"], limits["output_bytes"]
     if not isinstance(timeout_s, (int, float)) or isinstance(timeout_s, bool) or not 0 < timeout_s < 2**53:
         raise Malformed("limits.timeout_s is not a length of time")
     if type(output_bytes) is not int or output_bytes < 0:
         raise Malformed("limits.output_bytes is not a count")
-    return Limits(timeout_s=float(timeout_s), output_bytes=output_bytes)
+    return Limits(
+        timeout_s=float(timeout_s),
+        output_bytes=output_bytes,
+        memory_bytes=_at_least_one("memory_bytes", limits["memory_bytes"]),
+        processes=_at_least_one("processes", limits["processes"]),
+        open_files=_at_least_one("open_files", limits["open_files"]),
+    )
+
+
+def _old_limits(value: object) -> Limits:
+    limits = _mapping("limits", value, _OLD_LIMITS)
+    return limits_from_json({**limits, "memory_bytes": None, "processes": None, "open_files": None})
+
+
+def _at_least_one(name: str, value: object) -> int | None:
+    # Below 2**53, so that no reader of JSON rounds it.
+    if value is not None and (type(value) is not int or not 0 < value < 2**53):
+        raise Malformed(f"limits.{name} is neither null nor a count of at least one")
+    return value
+
+
+def _cwd_id(value: object) -> str:
+    text = _text("cwd_id", value)
+    if not _CWD_ID.fullmatch(text):
+        raise Malformed("cwd_id is no device:inode")
+    return text
+
+
+def _user(value: object) -> str:
+    text = _text("user", value)
+    if not text:
+        raise Malformed("user names no account")
+    return text
 
 
 def _mapping(name: str, value: object, keys: Collection[str]) -> Mapping[str, object]:

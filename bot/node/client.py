@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
+from bot.domain.command import NodeFingerprint
 from bot.domain.node import Pairing
 from bot.domain.retry import delay_s
 from bot.errors import HomingError, MalformedFrame
@@ -23,8 +24,8 @@ from bot.loop import Tasks, Wake, forever
 from bot.node.desk import Desk
 from bot.node.faults import Revoked, Untrusted, words_of
 from bot.node.files import held
-from bot.node.frames import MAX_FRAME_BYTES, Ack, Ask, Challenge, Frame, Go, Inspect, Offer, Stop, Welcome
-from bot.node.identity import KeyPair, check_gateway, load_or_create_key, new_nonce
+from bot.node.frames import MAX_FRAME_BYTES, VERSION, Ack, Ask, Challenge, Frame, Go, Inspect, Offer, Stop, Welcome
+from bot.node.identity import KeyPair, check_gateway, fingerprint, load_or_create_key, new_nonce
 from bot.node.inspect import Inspector
 from bot.node.outbox import Outbox
 from bot.node.protocol import Close, NodeEnd
@@ -211,7 +212,7 @@ class Client:
                         # Silence is an answer that the gateway knows; nothing was promised.
                         log.warning("node.crowded", extra={"execution_id": frame.execution})
                 case Go():
-                    self._desk.go(frame)
+                    self._desk.go(frame, connection.gateway)
                 case Stop():
                     self._desk.stop(frame)
                 case Ask():
@@ -222,7 +223,11 @@ class Client:
                     raise MalformedFrame("a frame of the gateway that asks for nothing")
 
     async def _answer(self, connection: _Connection, asked: Inspect | Offer) -> None:
-        answer = await (self._desk.inspect(asked) if isinstance(asked, Inspect) else self._desk.offer(asked))
+        answer = await (
+            self._desk.inspect(asked, connection.gateway)
+            if isinstance(asked, Inspect)
+            else self._desk.offer(asked, connection.gateway)
+        )
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             await connection.send(answer)
 
@@ -260,6 +265,11 @@ class _Connection:
         self.socket = socket
         self.end = end
 
+    @property
+    def gateway(self) -> NodeFingerprint:
+        """Whose key it has proved."""
+        return fingerprint(self.end.gateway_key)
+
     async def send(self, frame: Frame) -> None:
         await self.send_text(self.end.write(frame))
 
@@ -277,7 +287,9 @@ class _Connection:
 
 
 def _lost(code: int | None, message: aiohttp.WSMessage) -> Exception:
-    said = message.extra if message.type is aiohttp.WSMsgType.CLOSE and isinstance(message.extra, str) else ""
+    told = message.extra if message.type is aiohttp.WSMsgType.CLOSE and isinstance(message.extra, str) else ""
+    # It is written to a terminal, and whoever sent it has perhaps proved nothing yet.
+    said = "".join(character if character.isprintable() else "?" for character in told[:120])
     match code:
         case Close.REVOKED:
             return Revoked(
@@ -287,11 +299,11 @@ def _lost(code: int | None, message: aiohttp.WSMessage) -> Exception:
         case Close.SUPERSEDED:
             return Untrusted("another node has connected with this node's key; each node needs a state directory alone")
         case Close.VERSION:
-            return Untrusted(
-                "the gateway speaks no version of the protocol that this node speaks; update the older one"
-            )
+            # A gateway of before version 2 names no side: it is the older one, because it said so to a node of 2.
+            why = said if "upgrade the " in said else "the gateway is older than this node: upgrade the gateway"
+            return Untrusted(f"no version of the protocol in common with this node's {VERSION}: {why}")
         case Close.UNTRUSTED | Close.MALFORMED | Close.CROWDED:
-            return Untrusted(f"the gateway refuses this node (code {code}): {said[:120]}")
+            return Untrusted(f"the gateway refuses this node (code {code}): {said}")
         case _:
             return aiohttp.ClientConnectionError(f"lost the connection, code {code}")
 

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bot.domain.command import (
-    Limits,
     command_from_json,
     command_to_json,
+    limits_from_json,
+    limits_to_json,
     request_from_json,
     request_to_json,
 )
@@ -109,15 +110,6 @@ def _versions(value: object) -> tuple[int, ...]:
     return tuple(_count(version) for version in value)
 
 
-def _limits(value: object) -> Limits:
-    if not isinstance(value, dict) or value.keys() != {"timeout_s", "output_bytes"}:
-        raise Malformed("is not an object of timeout_s and output_bytes")
-    timeout_s, output_bytes = value["timeout_s"], _count(value["output_bytes"])
-    if type(timeout_s) not in (int, float) or not math.isfinite(timeout_s) or timeout_s <= 0:
-        raise Malformed("has no timeout_s that is a length of time")
-    return Limits(timeout_s=float(timeout_s), output_bytes=output_bytes)
-
-
 def _pairs(second: _As) -> _As:
     def read(value: object) -> tuple[tuple[object, object], ...]:
         if not isinstance(value, list) or len(value) > MAX_ASKED:
@@ -143,7 +135,7 @@ _TOKEN = _matching(r"[0-9a-f]{32}", "a token")
 _WORDS = _matching(rf".{{0,{MAX_TEXT_CHARS}}}", f"a text of at most {MAX_TEXT_CHARS} characters")
 _KEY, _NUMBER, _TIME = _bytes(KEY_BYTES), _As(_count), _As(_moment)
 _COMMAND = _As(command_from_json, command_to_json)
-_LIMITS = _As(_limits, lambda limits: {"timeout_s": limits.timeout_s, "output_bytes": limits.output_bytes})
+_LIMITS = _As(limits_from_json, limits_to_json)
 
 _SHAPES: Mapping[str, tuple[Callable[..., Frame], Mapping[str, _As]]] = {
     "hello": (

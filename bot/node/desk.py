@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bot.domain.command import Command, canonical, command_hash
+from bot.domain.command import Command, NodeFingerprint, canonical, command_hash
 from bot.domain.execution import ExecutionId
 from bot.domain.node import Known
 from bot.node.frames import (
@@ -81,19 +81,25 @@ class Desk:
         self._accepted: dict[ExecutionId, _Acceptance] = {}
         self.launches = Launches(settings, inspector, spool, outbox, boot_time=boot_time)
 
-    async def inspect(self, asked: Inspect) -> Inspected | Declined:
-        found = await asyncio.to_thread(self._inspector.inspect, asked.request.argv, asked.request.script, asked.limits)
+    async def inspect(self, asked: Inspect, gateway: NodeFingerprint) -> Inspected | Declined:
+        """`gateway` is the key that the other end of this connection has proved; here and below."""
+        request = asked.request
+        found = await asyncio.to_thread(
+            self._inspector.inspect, request.argv, request.script, asked.limits, gateway=gateway
+        )
         if isinstance(found, NodeRefusal):
             return _declined(asked.number, found.reason)
         return Inspected(number=asked.number, command=found)
 
-    async def offer(self, offer: Offer) -> Accepted | Declined | Busy:
+    async def offer(self, offer: Offer, gateway: NodeFingerprint) -> Accepted | Declined | Busy:
         """May repeat, for as long as it was never started; each acceptance has a token of its own."""
         command = offer.command
         if not hmac.compare_digest(command_hash(command), offer.hash):
             return _declined(offer.number, "the command is not the one of its hash; ask again")
         if command.node != self._inspector.node:
             return _declined(offer.number, "the command was approved for another node; ask again")
+        if command.gateway != gateway:
+            return _declined(offer.number, "the command was approved at a gateway of another key; ask again")
         # Looked at before the files as well, so that offers that wait for a place cost no hashing.
         not_now = self._not_now(offer)
         if not_now is not None:
@@ -130,7 +136,7 @@ class Desk:
             return _declined(offer.number, "the node's disk has no room for the report; make room there and ask again")
         return Accepted(number=offer.number, token=self._new_token(offer.execution, command))
 
-    def go(self, go: Go) -> None:
+    def go(self, go: Go, gateway: NodeFingerprint) -> None:
         """Sent once, so whatever keeps it from starting ends it: a tombstone and a word to the gateway."""
         state = self._spool.state(go.execution)
         if self.launches.has_begun(go.execution) or state not in {None, State.ACCEPTED}:
@@ -138,7 +144,7 @@ class Desk:
             return
         acceptance = self._accepted.pop(go.execution, None)
         accepted_at = None if acceptance is None else acceptance.tokens.get(go.token)
-        if acceptance is None or accepted_at is None:
+        if acceptance is None or accepted_at is None or acceptance.command.gateway != gateway:
             self.launches.refuse(go.execution, "it was told to go without an offer that the node still holds")
         elif self._boot_time() - accepted_at > GO_WITHIN_S:
             self.launches.refuse(

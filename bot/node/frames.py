@@ -1,4 +1,4 @@
-"""The frames of a node's connection, version 1: frozen values and their bounds.
+"""The frames of a node's connection, version 2: frozen values and their bounds.
 
 Deliberately absent: their form as text (see `codec`) and the order in which they may come (see `protocol`).
 """
@@ -11,7 +11,8 @@ from bot.domain.command import Command, CommandHash, Limits, Request
 from bot.domain.execution import ExecutionId, ExecutionResult
 from bot.domain.node import Known, Pairing
 
-VERSION = 1
+VERSION = 2
+"""1 bound no account and no inode of the work directory; nothing of it was ever released."""
 MAX_FRAME_BYTES = 4 * 1_048_576
 """The largest report is twice the 1 MiB of output that a node keeps at most (JSON doubles quotes and line ends)."""
 MAX_OUTPUT_BYTES = 1_048_576

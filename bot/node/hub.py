@@ -211,8 +211,10 @@ class Hub:
         hello = await link.receive()
         if not isinstance(hello, Hello):
             raise MalformedFrame("a connection begins with a hello")
-        if not link.end.speaks_our_version():
-            await link.close(Close.VERSION, "no version of the protocol in common; update the older side")
+        no_version = link.end.no_version()
+        if no_version is not None:
+            log.warning("node.version", extra={"node": link.end.node, "spoken": max(hello.versions)})
+            await link.close(Close.VERSION, no_version)
             return False
         await link.challenge()
         proof = await link.receive()

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.domain.command import SHELL, Command, FileDigest, Limits, NodeFingerprint
+from bot.domain.command import SHELL, Command, FileDigest, Limits, NodeFingerprint, is_of_old_form, lower_of
 from bot.node.operands import interpreter_line, script_operands
 from bot.node.settings import NodeSettings
 from bot.ports import NodeRefusal
@@ -36,21 +36,25 @@ class Inspector:
     settings: NodeSettings
     node: NodeFingerprint
 
-    def inspect(self, argv: tuple[str, ...], script: str | None, limits: Limits) -> Command | NodeRefusal:
+    def inspect(
+        self, argv: tuple[str, ...], script: str | None, limits: Limits, *, gateway: str = ""
+    ) -> Command | NodeRefusal:
         """The whole command. A refusal says what is missing and the remedy."""
         try:
-            return self._inspect(argv, script, limits)
+            return self._inspect(argv, script, limits, gateway)
         except _Refusal as refusal:
             return NodeRefusal(reason=str(refusal))
 
     def differences(self, approved: Command) -> str | None:
         """What has changed since `approved` was seen; None where it would run as it was approved."""
-        now = self.inspect(approved.argv, approved.script, approved.limits)
+        if is_of_old_form(approved):
+            return "the command was approved before the node bound its account and directory; ask again"
+        now = self.inspect(approved.argv, approved.script, approved.limits, gateway=approved.gateway)
         if isinstance(now, NodeRefusal):
             return now.reason
         return _difference(approved, now)
 
-    def _inspect(self, argv: tuple[str, ...], script: str | None, limits: Limits) -> Command:
+    def _inspect(self, argv: tuple[str, ...], script: str | None, limits: Limits, gateway: str) -> Command:
         if not argv or not argv[0]:
             raise _Refusal("there is no program to run; name one")
         if script is not None and argv != (SHELL, "-c", script):
@@ -70,11 +74,11 @@ class Inspector:
             script=script,
             executable=executable,
             cwd=cwd,
+            cwd_id=_id_of(cwd),
+            user=_user().pw_name,
+            gateway=gateway,
             env=tuple(sorted(env.items())),
-            limits=Limits(
-                timeout_s=min(limits.timeout_s, self.settings.limits.timeout_s),
-                output_bytes=min(limits.output_bytes, self.settings.limits.output_bytes),
-            ),
+            limits=lower_of(limits, self.settings.limits),
             files=tuple(files.values()),
         )
 
@@ -190,6 +194,10 @@ def _difference(approved: Command, now: Command) -> str | None:
         return f"{approved.argv[0]} is now {now.executable}, and was {approved.executable}; ask again"
     if approved.cwd != now.cwd:
         return f"the work directory is now {now.cwd}, and was {approved.cwd}; ask again"
+    if approved.cwd_id != now.cwd_id:
+        return f"{now.cwd} is another directory now, put under the same path; ask again"
+    if approved.user != now.user:
+        return f"commands run as {now.user} now, and {approved.user} was approved; ask again"
     if before.keys() != after.keys():
         other = sorted(before.keys() ^ after.keys())
         return f"{other[0]} is a file of this command only before or only after it was inspected; ask again"
@@ -203,12 +211,20 @@ def _difference(approved: Command, now: Command) -> str | None:
     return None
 
 
+def _id_of(directory: str) -> str:
+    try:
+        seen = os.stat(directory)  # noqa: PTH116 -- beside os.open and os.access, one family
+    except OSError as fault:
+        raise _Refusal(f"the work directory {directory} went away ({fault.strerror}); ask again") from None
+    return f"{seen.st_dev}:{seen.st_ino}"
+
+
 def _user() -> pwd.struct_passwd:
     try:
         return pwd.getpwuid(os.getuid())
     except KeyError:
         # A container with a bare user id.
-        return pwd.struct_passwd((str(os.getuid()), "x", os.getuid(), os.getgid(), "", "/", SHELL))
+        return pwd.struct_passwd((f"#{os.getuid()}", "x", os.getuid(), os.getgid(), "", "/", SHELL))
 
 
 def _check_text(what: str, text: str) -> str:

@@ -108,8 +108,14 @@ class GatewayEnd:
         self.state = state
         return frame
 
-    def speaks_our_version(self) -> bool:
-        return frames.VERSION in self._greeting().versions
+    def no_version(self) -> str | None:
+        """Why there is none in common, and which side to upgrade; None where there is one."""
+        spoken = self._greeting().versions
+        if frames.VERSION in spoken:
+            return None
+        side = "node" if max(spoken) < frames.VERSION else "gateway"
+        # A close reason has room for 120 bytes.
+        return f"the node speaks version {max(spoken)}, the gateway version {frames.VERSION}: upgrade the {side}"
 
     def challenge(self) -> str:
         """Our key, our nonce, and our proof, which the node can check before it proves anything."""

@@ -48,6 +48,8 @@ def command_of(text: str, *, files: tuple[FileDigest, ...] = ()) -> Command:
         script=request.script,
         executable=executable,
         cwd="/srv/app",
+        cwd_id="64:2049",
+        user="homing",
         env=(("PATH", "/usr/bin:/bin"),),
         limits=Limits(timeout_s=90.0),
         files=(FileDigest(path=executable, sha256="a" * 64), *files),

@@ -33,6 +33,8 @@ def inspected(node: NodeFingerprint, request: Request, limits: Limits) -> Comman
         script=request.script,
         executable=f"/usr/bin/{request.argv[0]}",
         cwd="/srv",
+        cwd_id="64:2049",
+        user="homing",
         env=(("PATH", "/usr/bin"),),
         limits=limits,
         files=(FileDigest(path=f"/usr/bin/{request.argv[0]}", sha256="0" * 64),),

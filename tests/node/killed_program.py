@@ -23,7 +23,7 @@ from bot.node.journal import State
 from bot.node.outbox import Outbox
 from bot.node.spool import Spool
 from bot.node.tree import become_subreaper
-from tests.node.made import ID, NODE, settings, until
+from tests.node.made import GATEWAY, ID, NODE, settings, until
 
 COMMAND = "echo started >> {mark}; echo out"
 
@@ -60,10 +60,10 @@ async def live(directory: Path) -> None:
     spool = Spool(given.state_dir, spool_bytes=given.spool_bytes)
     desk = Desk(given, Inspector(given, NODE), spool, Outbox(spool))
     command = await inspected(desk, directory)
-    accepted = await desk.offer(Offer(number=2, execution=ID, command=command, hash=command_hash(command)))
+    accepted = await desk.offer(Offer(number=2, execution=ID, command=command, hash=command_hash(command)), GATEWAY)
     assert isinstance(accepted, Accepted)
     (directory / "accepted").touch()
-    desk.go(Go(execution=ID, token=accepted.token))
+    desk.go(Go(execution=ID, token=accepted.token), GATEWAY)
     await until(lambda: spool.state(ID) is State.FINISHED and not desk.launches.has_begun(ID))
     desk.acknowledged(Ack(execution=ID, report="finished"))
     (directory / "done").touch()
@@ -71,7 +71,8 @@ async def live(directory: Path) -> None:
 
 async def inspected(desk: Desk, directory: Path) -> Command:
     request = parse_request(COMMAND.format(mark=directory / "mark"))
-    found = await desk.inspect(Inspect(number=1, execution=ID, request=request, limits=Limits(timeout_s=20.0)))
+    asked = Inspect(number=1, execution=ID, request=request, limits=Limits(timeout_s=20.0))
+    found = await desk.inspect(asked, GATEWAY)
     assert isinstance(found, Inspected), found
     return found.command
 

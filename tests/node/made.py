@@ -29,6 +29,7 @@ from bot.ports import Acceptance, NodeRefusal
 ID = ExecutionId("7K3QA2")
 OTHER = ExecutionId("7K3QA3")
 NODE = NodeFingerprint("AAAA-AAAA-AAAA-AAAA-AAAA-AAAA-AAAA")
+GATEWAY = NodeFingerprint("BBBB-BBBB-BBBB-BBBB-BBBB-BBBB-BBBB")
 
 
 async def until(is_so: Callable[[], object], *, within_s: float = 10.0) -> None:
@@ -230,12 +231,16 @@ def command(*argv: str, cwd: Path | None = None, timeout_s: float = 20.0, output
     """As an inspection would give it, for tests that start processes themselves."""
     found = sys.executable if argv[0] == "python" else shutil.which(argv[0])
     assert found is not None
+    here = (cwd or Path.cwd()).resolve()
+    seen = here.stat()
     return Command(
         node=NODE,
         argv=argv,
         script=None,
         executable=os.path.realpath(found),
-        cwd=str((cwd or Path.cwd()).resolve()),
+        cwd=str(here),
+        cwd_id=f"{seen.st_dev}:{seen.st_ino}",
+        user="homing",
         env=(("PATH", "/usr/bin:/bin"),),
         limits=Limits(timeout_s=timeout_s, output_bytes=output_bytes),
         files=(),

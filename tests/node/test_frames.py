@@ -47,7 +47,15 @@ KEYS = st.binary(min_size=32, max_size=32)
 SIGNATURES = st.binary(min_size=64, max_size=64)
 TOKENS = st.text("0123456789abcdef", min_size=32, max_size=32)
 HASHES = st.text("0123456789abcdef", min_size=64, max_size=64).map(CommandHash)
-LIMITS = st.builds(Limits, timeout_s=st.floats(0.1, 1e6), output_bytes=NUMBERS)
+MANY = st.none() | st.integers(1, 2**53 - 1)
+LIMITS = st.builds(
+    Limits,
+    timeout_s=st.floats(0.1, 1e6),
+    output_bytes=NUMBERS,
+    memory_bytes=MANY,
+    processes=MANY,
+    open_files=MANY,
+)
 COMMANDS = st.builds(
     Command,
     node=TEXT.map(NodeFingerprint),
@@ -55,6 +63,9 @@ COMMANDS = st.builds(
     script=st.none() | TEXT,
     executable=TEXT,
     cwd=TEXT,
+    cwd_id=st.builds("{}:{}".format, NUMBERS, NUMBERS),
+    user=TEXT.filter(bool),
+    gateway=TEXT,
     env=st.dictionaries(TEXT, TEXT, max_size=3).map(lambda env: tuple(sorted(env.items()))),
     limits=LIMITS,
     files=st.lists(st.builds(FileDigest, path=TEXT, sha256=TEXT), max_size=2).map(tuple),

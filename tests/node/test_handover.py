@@ -36,7 +36,7 @@ from bot.node.outbox import Outbox
 from bot.node.settings import NodeSettings
 from bot.node.spool import Spool
 from bot.node.tree import become_subreaper
-from tests.node.made import ID, NODE, OTHER, settings, until
+from tests.node.made import GATEWAY, ID, NODE, OTHER, settings, until
 from tests.node.test_spool import no_file_larger_than
 
 
@@ -70,7 +70,7 @@ class Bench:
 
     async def inspected(self, text: str) -> Command:
         asked = Inspect(number=1, execution=ID, request=parse_request(text), limits=Limits(timeout_s=20.0))
-        found = await self.desk.inspect(asked)
+        found = await self.desk.inspect(asked, GATEWAY)
         assert isinstance(found, Inspected), found
         return found.command
 
@@ -79,7 +79,8 @@ class Bench:
         return await self.inspected(f"echo started >> {self.mark}; {then}")
 
     async def offered(self, command: Command, execution: ExecutionId = ID) -> Accepted | Declined | Busy:
-        return await self.desk.offer(Offer(number=2, execution=execution, command=command, hash=command_hash(command)))
+        offer = Offer(number=2, execution=execution, command=command, hash=command_hash(command))
+        return await self.desk.offer(offer, GATEWAY)
 
     async def accepted(self, command: Command, execution: ExecutionId = ID) -> str:
         answer = await self.offered(command, execution)
@@ -87,7 +88,7 @@ class Bench:
         return answer.token
 
     def go(self, token: str, execution: ExecutionId = ID) -> None:
-        self.desk.go(Go(execution=execution, token=token))
+        self.desk.go(Go(execution=execution, token=token), GATEWAY)
 
     async def ended(self, execution: ExecutionId = ID) -> Finished | Refused | NotKnown:
         ends = {State.FINISHED, State.REFUSED, State.UNKNOWN}
@@ -223,6 +224,9 @@ async def test_f082_each_field_that_differs_from_the_hash_is_refused(bench: Benc
     for changed in (
         replace(command, argv=("/bin/sh", "-c", "echo evil")),
         replace(command, cwd="/"),
+        replace(command, cwd_id="1:1"),
+        replace(command, user="toor"),
+        replace(command, gateway=""),
         replace(command, env=()),
         replace(command, executable="/bin/false"),
         replace(command, limits=Limits(timeout_s=1.0)),
@@ -230,9 +234,23 @@ async def test_f082_each_field_that_differs_from_the_hash_is_refused(bench: Benc
         replace(command, node=type(NODE)("OTHER")),
     ):
         offer = Offer(number=1, execution=ID, command=changed, hash=command_hash(command))
-        answer = await bench.desk.offer(offer)
+        answer = await bench.desk.offer(offer, GATEWAY)
         assert isinstance(answer, Declined), changed
         assert "not the one of its hash" in answer.reason
+
+
+async def test_f078_only_the_gateway_that_was_asked_hands_over(bench: Bench) -> None:
+    other = type(GATEWAY)("CCCC")
+    command = await bench.marking()
+    offer = Offer(number=1, execution=ID, command=command, hash=command_hash(command))
+    answer = await bench.desk.offer(offer, other)
+    assert isinstance(answer, Declined)
+    assert "gateway of another key" in answer.reason
+
+    token = await bench.accepted(command)
+    bench.desk.go(Go(execution=ID, token=token), other)
+    assert "without an offer" in await bench.refusal()
+    assert bench.starts() == 0
 
 
 async def test_a_gateway_cannot_talk_the_node_into_what_it_would_not_see_itself(bench: Bench) -> None:
@@ -240,6 +258,9 @@ async def test_a_gateway_cannot_talk_the_node_into_what_it_would_not_see_itself(
     for changed in (
         replace(command, env=(*command.env, ("LD_PRELOAD", "/srv/x.so"))),
         replace(command, cwd="/"),
+        replace(command, cwd_id="1:1"),
+        replace(command, user="toor"),
+        replace(command, gateway=""),
         replace(command, executable="/bin/false"),
         replace(command, limits=Limits(timeout_s=10.0**9)),
         replace(command, argv=("/bin/bash", "-c", "x")),

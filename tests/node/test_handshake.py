@@ -11,7 +11,7 @@ from bot.domain.node import Pairing
 from bot.errors import Malformed, MalformedFrame
 from bot.node.codec import decode, encode, frame_from_json
 from bot.node.faults import NodeUnusable, Untrusted
-from bot.node.frames import Challenge, Go, Hello, Proof, Stop
+from bot.node.frames import VERSION, Challenge, Go, Hello, Proof, Stop
 from bot.node.identity import (
     KeyPair,
     check_gateway,
@@ -56,7 +56,7 @@ def test_a_node_that_shows_a_key_of_another_is_not_trusted() -> None:
     node, gateway = ends(thief)
     hello = decode(node.hello())
     assert isinstance(hello, Hello)
-    forged = Hello(versions=(1,), public_key=victim.public_key, nonce=hello.nonce, name="web-1")
+    forged = Hello(versions=(VERSION,), public_key=victim.public_key, nonce=hello.nonce, name="web-1")
     gateway.read(encode(forged))
     challenge = gateway.challenge()
     with pytest.raises(Untrusted):
@@ -117,7 +117,7 @@ def test_a_key_of_small_order_proves_nothing() -> None:
     # The neutral point, with which a signature of zeros verifies in lax implementations.
     weak = (1).to_bytes(32, "little")
     _, gateway = ends()
-    gateway.read(encode(Hello(versions=(1,), public_key=weak, nonce=new_nonce(), name="web-1")))
+    gateway.read(encode(Hello(versions=(VERSION,), public_key=weak, nonce=new_nonce(), name="web-1")))
     gateway.challenge()
     with pytest.raises(Untrusted):
         gateway.read(encode(Proof(signature=bytes(64))))
@@ -143,7 +143,7 @@ def test_f079_a_second_hello_in_an_open_connection_changes_nothing() -> None:
     _, gateway = opened()
     proven = gateway.node
     with pytest.raises(MalformedFrame):
-        gateway.read(encode(Hello(versions=(1,), public_key=new_key().public_key, nonce=new_nonce(), name="x")))
+        gateway.read(encode(Hello(versions=(VERSION,), public_key=new_key().public_key, nonce=new_nonce(), name="x")))
     assert gateway.node == proven
 
 

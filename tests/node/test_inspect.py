@@ -151,6 +151,9 @@ def test_f082_every_drift_is_found_and_named(given: NodeSettings, tmp_path: Path
         "another node": replace(approved, node=type(NODE)("ZZZZ")),
         "only before or only after": replace(approved, files=approved.files[:1]),
         "work directory is now": replace(approved, cwd="/"),
+        "put under the same path": replace(approved, cwd_id="1:1"),
+        "and nobody else was approved": replace(approved, user="nobody else"),
+        "ask again": replace(approved, user="", cwd_id=""),
     }
     for words, changed in changes.items():
         executable = replace(changed, argv=(str(script),)) if changed.cwd == "/" else changed

@@ -20,7 +20,7 @@ from bot.node.outbox import Outbox
 from bot.node.spool import Spool
 from bot.node.tree import become_subreaper
 from tests.node.killed_program import inspected
-from tests.node.made import ID, NODE, settings, until
+from tests.node.made import GATEWAY, ID, NODE, settings, until
 
 MOST_STEPS = 80
 
@@ -61,11 +61,11 @@ async def after_the_kill(directory: Path, others: frozenset[int]) -> str:
         outcome = "unseen" if state is None else str(state)
 
     command = await inspected(desk, directory)
-    answer = await desk.offer(Offer(number=2, execution=ID, command=command, hash=command_hash(command)))
+    answer = await desk.offer(Offer(number=2, execution=ID, command=command, hash=command_hash(command)), GATEWAY)
     if outcome in {"unseen", "accepted"}:
         # Never started, so a repeated offer may start it: once.
         assert isinstance(answer, Accepted)
-        desk.go(Go(execution=ID, token=answer.token))
+        desk.go(Go(execution=ID, token=answer.token), GATEWAY)
         await until(lambda: spool.state(ID) is State.FINISHED and not desk.launches.has_begun(ID))
         assert lines(mark) == 1
     else:

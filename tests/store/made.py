@@ -65,6 +65,8 @@ def command(argv: tuple[str, ...] = ("df", "-h")) -> Command:
         script=None,
         executable="/usr/bin/df",
         cwd="/srv",
+        cwd_id="64:2049",
+        user="homing",
         env=(("LANG", "C.UTF-8"), ("PATH", "/usr/bin")),
         limits=Limits(),
         files=(FileDigest(path="/usr/bin/df", sha256="0" * 64),),

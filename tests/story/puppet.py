@@ -65,6 +65,8 @@ class Puppets:
             script=request.script,
             executable=f"/usr/bin/{request.argv[0].rpartition('/')[2]}",
             cwd="/srv",
+            cwd_id="64:2049",
+            user="homing",
             env=(("PATH", "/usr/bin"),),
             limits=limits,
             files=(),

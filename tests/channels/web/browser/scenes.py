@@ -49,6 +49,8 @@ def execution(peer: Peer, *, id: str = "7K3QHM", text: str = "uptime", asker: st
             script=None,
             executable=f"/usr/bin/{argv[0]}",
             cwd="/srv/shop",
+            cwd_id="64:2049",
+            user="homing",
             env=(),
             limits=Limits(timeout_s=600.0),
             files=(),
