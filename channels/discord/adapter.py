@@ -97,7 +97,7 @@ class DiscordChannel:
         log.info("discord.started", extra={"account": self.account})
 
     async def close(self) -> None:
-        self._interactions.close()
+        await self._interactions.close()
         self._hearing.close()
         await self._gateway.close()
         await self._rest.close()

@@ -6,6 +6,7 @@ Deliberately absent: what was missed longer ago than the horizon, on which the c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
@@ -51,10 +52,9 @@ class CatchUp:
         """Before a connection and at its end. A mark that was not read from yet is older, so it stays."""
         if self._from is not None or self._inbox is None:
             return
-        try:
+        # Without a mark it is read from the horizon on: what was recorded is dropped again by its id.
+        with contextlib.suppress(StoreError):
             self._from = await self._inbox.read_from(wire.DISCORD, self._identity.account)
-        except StoreError:
-            self._from = ()  # from the horizon on: what was recorded is dropped again by its id
 
     async def read(self, client: discord.Client) -> None:
         """After `ready` and after `resumed`. One at a time; a repeat finds nothing new."""
@@ -62,26 +62,32 @@ class CatchUp:
             for attempt in range(1, ATTEMPTS + 1):
                 if client.is_closed() or self._inbox is None:
                     return
-                # Without a mark this is the second reading of one gap: from the horizon on, so that it misses nothing.
+                # What was recorded last may be younger than what was dropped.
+                mark = None if self._hearing.has_lost else self._from
+                self._hearing.has_lost = False
                 try:
-                    await self._messages(client, self._from or ())
+                    await self._messages(client, self._inbox, mark)
                     await self._cards(self._inbox)
                 except (*faults.SDK, ChannelError, StoreError) as fault:
                     log.warning(
                         "discord.catch_up_failed",
                         extra={"account": self._identity.account, "attempt": attempt, "kind": type(fault).__name__},
                     )
+                    self._hearing.has_lost = self._hearing.has_lost or mark is None
                     await asyncio.sleep(delay_s(attempt, jitter=0.5))
                 else:
                     self._from = None
-                    self._hearing.has_lost = False
                     return
 
     # --- messages ---
 
-    async def _messages(self, client: discord.Client, standings: Sequence[Standing]) -> None:
+    async def _messages(self, client: discord.Client, inbox: Inbox, mark: Sequence[Standing] | None) -> None:
+        """Without a mark this is the second reading of one gap, or the store was away: from the horizon on."""
         horizon = wire.id_at(self._now() - HORIZON_S)
-        rooms, people = _cursors(standings)
+        known = await inbox.read_from(wire.DISCORD, self._identity.account) if mark is None else mark
+        rooms, people = _cursors(known)
+        if mark is None:
+            rooms, people = {}, dict.fromkeys(people, 0)
         for channel in tuple(_readable(client)):
             after = max(rooms.get(channel.id, 0), horizon)
             if (channel.last_message_id or 0) > after:

@@ -53,7 +53,7 @@ def of_send(fault: Exception, *, may_stand: bool) -> ChannelError:
     lost = ChannelUncertain if may_stand else ChannelUnavailable
     match fault:
         case discord.RateLimited():
-            return ChannelThrottled("Discord asks for patience", retry_after_s=fault.retry_after)
+            return ChannelThrottled("Discord asks for patience", retry_after_s=_bounded(fault.retry_after))
         case discord.DiscordServerError() if fault.status == 503:
             return ChannelUnavailable("Discord is not available (503)")
         case discord.DiscordServerError():
@@ -80,6 +80,11 @@ def _of_answer(fault: discord.HTTPException) -> ChannelError:
 
 def _retry_after_s(fault: discord.HTTPException) -> float:
     try:
-        return min(3_600.0, max(1.0, float(fault.response.headers.get("Retry-After", _THROTTLED_S))))
+        return _bounded(float(fault.response.headers.get("Retry-After", _THROTTLED_S)))
     except ValueError:
         return _THROTTLED_S
+
+
+def _bounded(seconds: float) -> float:
+    """Within the hour: an event that waits for years would block its address, and never be dead and visible."""
+    return min(3_600.0, max(1.0, seconds))

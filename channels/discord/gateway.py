@@ -34,6 +34,11 @@ LONGEST_REST_S = 60.0
 """Between two connections. Discord allows 1,000 new ones a day; one a minute is 1,440, but no outage lasts a day."""
 REFUSED_REST_S = 300.0
 """After a refused token or intent: somebody has to mend it, and asking more often gets an account blocked."""
+RESTLESS_TIMES, RESTLESS_S = 5, 60.0
+"""So many ends of one connection in so long: coming back again at once helps nobody, and Discord takes its token away
+from a bot that identifies a thousand times a day. The library comes back without a pause where it is sent away."""
+RESTLESS_REST_S, RESTLESS_LONGEST_S = 60.0, 600.0
+"""Then it rests, twice as long each time."""
 START_WAIT_S = 8.0
 """So long a start waits for the first connection or its first fault."""
 CLOSE_S = 4.0
@@ -77,6 +82,11 @@ class Gateway:
         self._reading: set[asyncio.Task[None]] = set()
         self._faults = 0
         self._is_refused = False
+        self._ends: list[float] = []
+        self._restless = 0
+        """How often in a row it had to be left alone."""
+        self._is_restless = False
+        hearing.read_again = self._read_on
 
     async def start(self) -> None:
         """Returns once it is connected, or once it has failed for the first time; never raises for the network."""
@@ -105,7 +115,7 @@ class Gateway:
             is_synced = is_synced or await self._attempt(self._sync())
             await self._catch_up.mark()
             is_over = await self._attempt(self._listen())
-            await asyncio.sleep(1.0 if is_over else self._rest_s())
+            await asyncio.sleep(1.0 if is_over and not self._is_restless else self._rest_s())
 
     async def _attempt(self, step: Coroutine[None, None, None]) -> bool:
         """Whether it ended well. A fault is counted and named; what it says may come from outside and is not."""
@@ -132,6 +142,11 @@ class Gateway:
     def _rest_s(self) -> float:
         if self._is_refused:
             return REFUSED_REST_S
+        if self._is_restless:
+            self._is_restless = False
+            rest_s: float = min(RESTLESS_LONGEST_S, RESTLESS_REST_S * 2 ** (self._restless - 1))
+            log.error("discord.restless", extra={"account": self._account, "rest_s": rest_s})
+            return rest_s
         jitter = random.random()  # noqa: S311 - spreads, hides nothing
         return min(LONGEST_REST_S, delay_s(max(1, self._faults), jitter=jitter))
 
@@ -202,7 +217,21 @@ class Gateway:
         self._read_on()
 
     async def on_disconnect(self) -> None:
+        client = self._client
+        if self._has_ended_too_often(client) and client is not None:
+            await client.close()
         await self._catch_up.mark()
+
+    def _has_ended_too_often(self, client: discord.Client | None) -> bool:
+        now = asyncio.get_running_loop().time()
+        if self._ends and now - self._ends[-1] > 2 * RESTLESS_LONGEST_S:
+            self._restless = 0
+        shards = 1 if client is None else client.shard_count or 1
+        self._ends = [*(end for end in self._ends if now - end < 2 * RESTLESS_LONGEST_S), now][-1_000:]
+        if self._is_restless or sum(now - end < RESTLESS_S for end in self._ends) < RESTLESS_TIMES * shards:
+            return False
+        self._is_restless, self._restless, self._ends = True, self._restless + 1, [now]
+        return True
 
     async def on_message(self, message: discord.Message) -> None:
         await self._hearing.message(message)

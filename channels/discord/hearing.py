@@ -52,6 +52,8 @@ class Hearing:
         """By thread, channel or person."""
         self.has_lost = False
         """Whether something was dropped that the next catch-up has to bring."""
+        self.read_again: Callable[[], None] = lambda: None
+        """Asked for once there is room again for what was dropped."""
 
     def open(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -152,6 +154,8 @@ class Hearing:
             line.users -= 1
             if not line.users:
                 del self._lines[native]
+            if self.has_lost and not self._waiting:
+                self.read_again()
 
     async def _recorded(self, record: Callable[[], Awaitable[Answer]], *, since: float) -> Answer | None:
         """Discord does not say anything twice, so we try until it is too late to act on."""

@@ -31,6 +31,8 @@ ANSWER_S = 1.5
 RECORD_S = 600.0
 """A follow-up may come for 15 minutes; who pressed has gone long before."""
 SUGGEST_S = 1.5
+END_S = 0.4
+"""At the end: for what is being recorded, and then for the word on what was not."""
 FORM_S = 900.0
 """An opened form may be sent in as long as its token lives."""
 NOTE_CHARS = 1_900
@@ -46,12 +48,20 @@ class Interactions:
         self._identity = identity
         self._inbox: Inbox | None = None
         self._recording: set[asyncio.Task[Answer]] = set()
+        self._answers: set[asyncio.Future[None]] = set()
 
     def open(self, inbox: Inbox) -> None:
         self._inbox = inbox
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Nothing is left under way, and who pressed is told so."""
         self._inbox = None
+        if self._recording:
+            await asyncio.wait(tuple(self._recording), timeout=END_S)
+        for task in tuple(self._recording):
+            task.cancel()
+        if self._answers:
+            await asyncio.wait(tuple(self._answers), timeout=END_S)
 
     async def take(self, interaction: discord.Interaction) -> None:
         """One interaction of any kind, from arrival to answer."""
@@ -162,12 +172,17 @@ class Interactions:
     @contextlib.asynccontextmanager
     async def _answering(self) -> AsyncIterator[None]:
         """An answer that does not get through loses nothing: what was recorded stays recorded."""
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._answers.add(answered)
         try:
             yield
         except faults.SDK as fault:
             log.warning("discord.not_answered", extra={"account": self._identity.account, "kind": type(fault).__name__})
         except (Malformed, MalformedKey):
             log.warning("discord.malformed", extra={"account": self._identity.account})
+        finally:
+            self._answers.discard(answered)
+            answered.set_result(None)
 
 
 async def _outcome(task: asyncio.Task[Answer], failed: str) -> str | None:
@@ -176,7 +191,7 @@ async def _outcome(task: asyncio.Task[Answer], failed: str) -> str | None:
         return failed
     try:
         return task.result().note
-    except StoreError:
+    except (StoreError, asyncio.CancelledError):
         return failed
 
 

@@ -176,6 +176,9 @@ class Rest:
             # The cause says whether there is no such place, where nothing can stand, or whether we may not read it.
             gone = isinstance(fault.__cause__, discord.NotFound)
             return NotPosted.SURELY if gone else NotPosted.UNKNOWN
+        if not read:
+            # Discord gives nothing, and no error, to whom Read Message History is denied.
+            return NotPosted.UNKNOWN
         # A minute for two clocks that differ.
         return NotPosted.SURELY if read < MAX_LOOKED_THROUGH or oldest < since - 60.0 else NotPosted.UNKNOWN
 

@@ -77,9 +77,10 @@ async def running(
     token: str | None = None,
     slash_commands: bool = False,
     listens: bool = True,
+    shards: int | None = None,
 ) -> AsyncIterator[DiscordRig]:
     """The adapter of this account, connected; closed at the end."""
-    channel = network.channel(account, token=token, slash_commands=slash_commands)
+    channel = network.channel(account, token=token, slash_commands=slash_commands, shards=shards)
     rig = DiscordRig(network, channel, inbox or RecordingInbox(), account)
     await rig.channel.start(rig.inbox)
     try:

@@ -53,6 +53,8 @@ class Gateway:
         self.refuse_with: int | None = None
         """A close code for the next identify."""
         self.invalidate_resumes = False
+        self.sends_away = False
+        """Every session is asked to come back as soon as it has begun."""
         self._url = url
         self._numbers = itertools.count(1)
 
@@ -133,6 +135,8 @@ class Gateway:
         await session.dispatch("READY", ready | ({} if shard is None else {"shard": shard}))
         if session.hears(app.guild.id):
             await session.dispatch("GUILD_CREATE", app.guild.form())
+        if self.sends_away:
+            await _send(socket, 7, None)
         return session
 
     async def _resume(self, socket: web.WebSocketResponse, said: Form) -> Session | None:
@@ -148,6 +152,8 @@ class Gateway:
             if sequence > said["seq"]:
                 await socket.send_str(frame)
         await session.dispatch("RESUMED", {})
+        if self.sends_away:
+            await _send(socket, 7, None)
         return session
 
 

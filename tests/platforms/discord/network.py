@@ -83,7 +83,14 @@ class DiscordNetwork:
             await self._runner.cleanup()
         Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = self._kept  # type: ignore[assignment]
 
-    def channel(self, account: str = "default", *, token: str | None = None, slash_commands: bool = False) -> Port:
+    def channel(
+        self,
+        account: str = "default",
+        *,
+        token: str | None = None,
+        slash_commands: bool = False,
+        shards: int | None = None,
+    ) -> Port:
         from channels.discord.adapter import DiscordChannel
 
         return DiscordChannel(
@@ -93,7 +100,7 @@ class DiscordNetwork:
             token=token or self.account(account).token,
             api_base=f"http://127.0.0.1:{self._port}/api/v10",
             gateway_url=self._socket_url(),
-            shards=None,
+            shards=shards,
             slash_commands=slash_commands,
             now=time.time,
         )

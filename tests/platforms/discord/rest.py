@@ -58,6 +58,11 @@ class Rest:
         self.calls: list[tuple[str, str]] = []
         self.before_answer: Callable[[str, str], Awaitable[None]] | None = None
         """Held by a test: awaited before a call is served."""
+        self.answer_s = ANSWER_S
+        self.retry_after_s: object = 1.0
+        """Of an ordered 429; None for one without any, as of a proxy before Discord."""
+        self.shards = 1
+        """As many as Discord advises."""
         self._socket_url = socket_url
 
     def routes(self) -> list[web.RouteDef]:
@@ -129,7 +134,7 @@ class Rest:
 
     async def _gateway_bot(self, _: App, __: web.Request) -> web.Response:
         limit = {"total": 1000, "remaining": 999, "reset_after": 0, "max_concurrency": 1}
-        return as_json({"url": self._socket_url(), "shards": 1, "session_start_limit": limit})
+        return as_json({"url": self._socket_url(), "shards": self.shards, "session_start_limit": limit})
 
     async def _guilds(self, app: App, _: web.Request) -> web.Response:
         guild = app.guild
@@ -198,8 +203,9 @@ class Rest:
         if order is Order.UNAVAILABLE:
             return as_json({"message": "Service Unavailable", "code": 0}, 503)
         if order is Order.THROTTLED:
-            body = {"message": "You are being rate limited.", "retry_after": 1.0, "global": False}
-            return as_json(body, 429, {"Retry-After": "1"})
+            return self._throttled()
+        if channel.refuses_with is not None:
+            raise Refused(403, channel.refuses_with, "Missing Permissions")
         if channel.kind == THREAD and channel.is_archived:
             raise Refused(400, 50083, "Thread is archived")
         message = self.world.post(channel, app.bot, form, files)
@@ -212,6 +218,12 @@ class Rest:
                 request.transport.abort()
             await asyncio.sleep(0)
         return as_json({**message.form(), "nonce": form.get("nonce")})
+
+    def _throttled(self) -> web.Response:
+        if self.retry_after_s is None:
+            return web.Response(status=429, text="slow down", content_type="text/html")
+        body = {"message": "You are being rate limited.", "retry_after": self.retry_after_s, "global": False}
+        return as_json(body, 429, {"Retry-After": str(self.retry_after_s)})
 
     async def _edit(self, app: App, request: web.Request) -> web.Response:
         message = self._standing(app, request)
@@ -236,6 +248,8 @@ class Rest:
         limit = int(request.query.get("limit", 50))
         if not 1 <= limit <= 100:
             raise Refused(400, 50035, "limit")
+        if not channel.may_read_history:
+            return as_json([])
         found = [one for one in channel.messages.values() if after < int(one.id) < before]
         found = found[:limit] if "after" in request.query else found[-limit:]
         # Newest first, whatever was asked for.
@@ -251,7 +265,7 @@ class Rest:
     async def _answer(self, request: web.Request) -> web.Response:
         found = self.interactions.get(request.match_info["id"])
         loop = asyncio.get_running_loop()
-        if found is None or found.token != request.match_info["token"] or loop.time() - found.born > ANSWER_S:
+        if found is None or found.token != request.match_info["token"] or loop.time() - found.born > self.answer_s:
             return as_json({"message": "Unknown interaction", "code": 10062}, 404)
         if found.callback is not None:
             return as_json({"message": "Interaction has already been acknowledged.", "code": 40060}, 400)

@@ -127,6 +127,10 @@ class Channel:
     messages: dict[str, Message] = field(default_factory=dict)
     is_archived: bool = False
     is_gone: bool = False
+    may_read_history: bool = True
+    """Without Read Message History Discord gives an empty list, and no error."""
+    refuses_with: int | None = None
+    """A code of Discord's for every post: 50013 without permission, 50007 of a person who takes no messages."""
 
     def form(self) -> Form:
         form: Form = {"id": self.id, "type": self.kind, "last_message_id": next(reversed(self.messages), None)}
