@@ -34,6 +34,10 @@ def unquoted(source: str) -> str | None:
                 continue
             kept = quote and following not in _ESCAPED_IN_QUOTES
             word.append(f"\\{following}" if kept else following)
+        elif source[at - 1 : at + 1] == "{}" and not quote:
+            # Every shell leaves it alone, and `find -exec` is written with it.
+            word.append("{}")
+            at += 1
         elif character == '"' or (character == "'" and not quote):
             quote = "" if quote else character
         elif character in "$`" if quote else character in _UNQUOTED_MEANING:

@@ -1,28 +1,29 @@
 """Which commands a request could start: every one that stands in its shell text, and what its wrappers start.
 
 Deliberately absent: any verdict. What is not certain is said to be unknown, never guessed; a rule decides what follows.
-The text is parsed by tree-sitter-bash, whose word is not taken alone: https://github.com/tree-sitter/tree-sitter-bash
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
-import tree_sitter_bash
-from tree_sitter import Language, Node, Parser
-
-from bot.domain.command import MAX_REQUEST_CHARS, Request
-from bot.domain.quoting import unquoted
+from bot.domain.command import Request
+from bot.domain.interpreters import IS_GIVEN_CODE
+from bot.domain.options import Words
+from bot.domain.shelltext import read_shell_text
+from bot.domain.starting import names_of, programs
 from bot.domain.wrappers import what_it_starts
 
-MAX_DEPTH = 5
+MAX_LEVELS = 5
 """Shell texts within shell texts, and wrappers within wrappers. People write two; more is written to hide."""
-MAX_NODES_DEEP = 200
-"""Nodes of the tree within each other. A text of people has some twenty."""
 MAX_UNITS = 500
 """Commands of one request. A text of 8,000 characters that has more was not made to be read."""
-_LANGUAGE = Language(tree_sitter_bash.language())
+_THROUGH = programs("sudo doas nice ionice nohup time timeout setsid stdbuf chrt taskset systemd-inhibit")
+"""Wrappers that start the command on their line, the same each time, and take nothing for it from elsewhere."""
+_LAYOUT = str.maketrans("\n\t", "  ")
+_RESERVED = programs("! { } [[ ]] case do done elif else esac fi for function if in select then until while")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,39 +61,40 @@ UNKNOWN = Unit(views=(View(words=(None,), through=0),), runs_code=False, is_unkn
 
 
 def analyse(request: Request) -> Analysis:
-    is_plain = request.script is None
-    if request.script is None:
-        units = tuple(_units_of(request.argv, level=0))
-    else:
-        units = tuple(_units_in(request.script, level=0, shadowed=frozenset())) or (UNKNOWN,)
+    script = request.script
+    found = _units_of(request.argv, level=0) if script is None else _units_in(script, level=0, shadowed=frozenset())
+    units = tuple(islice(found, MAX_UNITS + 1)) or (UNKNOWN,)
     if len(units) > MAX_UNITS:
         units = (*units[:MAX_UNITS], UNKNOWN)
-    return Analysis(units=units, is_plain=is_plain, is_ascii=all(_is_clear(word) for word in request.argv))
+    clear = [script.translate(_LAYOUT)] if script is not None else request.argv
+    is_ascii = all(word.isascii() and word.isprintable() for word in clear)
+    return Analysis(units=units, is_plain=script is None, is_ascii=is_ascii)
 
 
-def _is_clear(word: str) -> bool:
-    return word.isascii() and word.isprintable()
-
-
-def _units_of(words: tuple[str | None, ...], *, level: int, shadowed: frozenset[str] = frozenset()) -> Iterator[Unit]:
+def _units_of(words: Words, *, level: int, shadowed: frozenset[str] = frozenset()) -> Iterator[Unit]:
     """The units of one command of these words: one for each command that it starts."""
     whole = View(words=words, through=len(words) - 1)
     program = words[0]
-    if program is None or program in shadowed:
+    if program is None or program in shadowed or (program in _RESERVED and level == 0):
         yield Unit(views=(whole,), runs_code=False, is_unknown=True)
         return
     started = what_it_starts(words)
-    if level >= MAX_DEPTH and (started.inner or started.texts):
+    if level >= MAX_LEVELS and (started.inner or started.texts):
         yield Unit(views=(whole,), runs_code=True, is_unknown=False)
         return
     if not started.inner:
         outer = whole if started.runs_code else replace(whole, through=started.through)
-        yield Unit(views=(outer,), runs_code=started.runs_code, is_unknown=False)
+        guesses = tuple(View(words=guess, through=len(guess) - 1) for guess in started.guesses)
+        yield Unit(views=(outer, *guesses), runs_code=started.runs_code, is_unknown=False)
     for inner in started.inner:
-        for unit in _units_of(inner.words, level=level + 1):
+        for unit in _units_of(inner.words, level=level + 1, shadowed=shadowed):
+            if unit.views[0].words is not inner.words:
+                yield unit  # of a text that the inner one was given: a command of its own
+                continue
             runs_code = started.runs_code or unit.runs_code or unit.is_unknown
-            through = len(words) - 1 if runs_code else min(inner.at + unit.views[0].through, len(words) - 1)
-            views = (View(words=words, through=through), *unit.views)
+            is_elsewhere = runs_code or inner.at is None
+            through = whole.through if is_elsewhere else min((inner.at or 0) + unit.views[0].through, whole.through)
+            views = (replace(whole, through=through), *unit.views)
             yield Unit(views=views, runs_code=runs_code, is_unknown=False)
     for text in started.texts:
         yield from _units_in(text, level=level + 1, shadowed=shadowed)
@@ -100,32 +102,32 @@ def _units_of(words: tuple[str | None, ...], *, level: int, shadowed: frozenset[
 
 def _units_in(text: str, *, level: int, shadowed: frozenset[str]) -> Iterator[Unit]:
     """The units of a shell text."""
-    if level > MAX_DEPTH or len(text) > MAX_REQUEST_CHARS:
+    if level > MAX_LEVELS:
         yield UNKNOWN
         return
-    source = text.encode("utf-8", "replace")
-    # A parser each time costs half a microsecond, and two threads may not share one.
-    root = Parser(_LANGUAGE).parse(source).root_node
-    if root.has_error or any(character < " " and character not in "\t\n" for character in text):
+    read = read_shell_text(text)
+    if not read.is_certain:
         yield UNKNOWN
-    waiting = [(root, 0)]
-    while waiting:
-        node, depth = waiting.pop()
-        if depth > MAX_NODES_DEEP:
-            yield UNKNOWN
-            return
-        if node.type in {"command", "declaration_command", "unset_command"}:
-            yield from _units_of(_words_of(node, source), level=level, shadowed=shadowed)
-        waiting += [(child, depth + 1) for child in reversed(node.named_children)]
+    names = shadowed | read.shadowed
+    for words in read.commands:
+        yield from _units_of(words, level=level, shadowed=names)
 
 
-def _words_of(node: Node, source: bytes) -> tuple[str | None, ...]:
-    spans: list[tuple[int, int]] = []
-    for child in node.children:
-        if child.type in {"file_redirect", "variable_assignment"} and node.type == "command":
-            continue
-        if spans and spans[-1][1] == child.start_byte:
-            spans[-1] = (spans[-1][0], child.end_byte)
-        else:
-            spans.append((child.start_byte, child.end_byte))
-    return tuple(unquoted(source[start:end].decode("utf-8", "replace")) for start, end in spans) or (None,)
+def is_grantable(argv: tuple[str, ...]) -> str | None:
+    """Why a standing permission for exactly these words would be too broad; None where it may be given."""
+    for unit in _units_of(argv, level=0):
+        *wrappers, last = unit.views
+        named = [view.words[0] or "" for view in unit.views]
+        for program in named:
+            if IS_GIVEN_CODE.intersection(names_of(program)):
+                return f"`{program}` runs whatever its files or its input say at that moment; {_REMEDY}"
+        for view in wrappers:
+            program = view.words[0] or ""
+            if not _THROUGH.intersection(names_of(program)):
+                return f"`{program}` starts another program, and the same words can come to mean another one; {_REMEDY}"
+        if unit.runs_code or unit.is_unknown:
+            return f"it cannot be read what `{last.words[0] or named[0]}` would start; {_REMEDY}"
+    return None
+
+
+_REMEDY = "approve it each time, or write a [[rule]] that spells it out"
