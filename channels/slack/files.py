@@ -1,7 +1,8 @@
 """Long output as a file in the same conversation: uploaded before the words are posted, shown after them.
 
 So what can go wrong before the words leaves nothing behind, and a file never stands without its words. If Slack
-does not take it after the words stand, they say so: a failed file must not post the words again.
+does not take it after the words stand, they say so: a failed file must not post the words again. The words carry the
+file's name in their metadata, so that a later process sees what is missing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -29,11 +31,20 @@ MAX_WAIT_S = 5.0
 LOST = "The file could not be put here. Press Whole output to have it again."
 
 
+@dataclass(slots=True, kw_only=True)
+class _Waiting:
+    """Uploaded and not yet shown."""
+
+    file_id: str
+    name: str
+    was_tried: bool = False
+    """Whether Slack may have shown it, and only its answer was lost."""
+
+
 class Files:
     def __init__(self, client: AsyncWebClient) -> None:
         self._client = client
-        self._pending: OrderedDict[Nonce, tuple[str, str]] = OrderedDict()
-        """Uploaded and not yet shown: nonce -> the file's id and name."""
+        self._pending: OrderedDict[Nonce, _Waiting] = OrderedDict()
 
     async def prepare(self, attachment: Attachment, nonce: Nonce) -> None:
         """Nobody sees anything yet. Raises a `ChannelError`, never `ChannelUncertain`."""
@@ -54,45 +65,56 @@ class Files:
                     raise ChannelUnavailable("Slack did not take the file")
         except faults.SDK as fault:
             raise faults.repeatable(fault) from fault
-        self._pending[nonce] = (file_id, attachment.name)
+        self._pending[nonce] = _Waiting(file_id=file_id, name=attachment.name)
         while len(self._pending) > MAX_PENDING:
             self._pending.popitem(last=False)
+
+    def has(self, nonce: Nonce) -> bool:
+        """Whether a file waits here for its words."""
+        return nonce in self._pending
 
     async def attach(
         self, room: str, thread: str | None, message_id: MessageId, nonce: Nonce, post: Post | None
     ) -> None:
-        """Show what was prepared for this message. Never raises: the words stand."""
-        waiting = self._pending.pop(nonce, None)
+        """Show what was prepared for this message. Never raises: the words stand. Cut off, it is made again."""
+        waiting = self._pending.get(nonce)
         if waiting is None:
             return
-        file_id, name = waiting
-        for attempt in range(1, ATTEMPTS + 1):
+        if not await self._complete(room, thread, waiting):
+            log.warning("slack.file_lost", extra={"message_id": message_id})
+            await self.say_lost(room, message_id, post)
+        self._pending.pop(nonce, None)
+
+    async def _complete(self, room: str, thread: str | None, waiting: _Waiting) -> bool:
+        for _ in range(ATTEMPTS):
+            was_tried, waiting.was_tried = waiting.was_tried, True
             try:
                 await self._client.files_completeUploadExternal(
-                    files=[{"id": file_id, "title": name}], channel_id=room, thread_ts=thread
+                    files=[{"id": waiting.file_id, "title": waiting.name}], channel_id=room, thread_ts=thread
                 )
             except faults.SDK as fault:
-                if attempt > 1 and faults.code_of(fault) == "file_update_failed":
-                    return  # the attempt before, whose answer was lost, did it
+                if was_tried and faults.code_of(fault) == "file_update_failed":
+                    return True  # the attempt before, whose answer was lost, did it
                 remedy = faults.repeatable(fault)
                 if isinstance(remedy, ChannelThrottled) and remedy.retry_after_s <= MAX_WAIT_S:
                     await asyncio.sleep(remedy.retry_after_s)
                 elif not isinstance(remedy, ChannelUnavailable):
-                    break
+                    return False
             else:
-                return
-        log.warning("slack.file_lost", extra={"message_id": message_id})
-        await self._say_lost(room, message_id, post)
+                return True
+        return False
 
-    async def _say_lost(self, room: str, message_id: MessageId, post: Post | None) -> None:
-        if post is None:
-            return
+    async def say_lost(self, room: str, message_id: MessageId, post: Post | None) -> None:
+        """In the message itself; without the post it is read from Slack first."""
         try:
-            await self._client.chat_update(
-                channel=room,
-                ts=message_id,
-                text=form.fallback_of(post),
-                blocks=[*form.blocks_of(post), *form.said(LOST)],
-            )
+            if post is None:
+                answer: Any = await self._client.reactions_get(channel=room, timestamp=message_id, full=True)
+                shown = answer.get("message") or {}
+                text, blocks = str(shown.get("text") or "…"), shown.get("blocks")
+                if not isinstance(blocks, list):
+                    return
+            else:
+                text, blocks = form.fallback_of(post), form.blocks_of(post)
+            await self._client.chat_update(channel=room, ts=message_id, text=text, blocks=[*blocks, *form.said(LOST)])
         except (*faults.SDK, ChannelError) as fault:
             log.info("slack.note_lost", extra={"error": faults.known(faults.code_of(fault))})

@@ -50,16 +50,31 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def metadata_of(nonce: str) -> Form:
-    return {"event_type": EVENT_TYPE, "event_payload": {"nonce": nonce}}
+def metadata_of(nonce: str, file: str | None = None) -> Form:
+    """`file` is the name of what follows the words."""
+    return {"event_type": EVENT_TYPE, "event_payload": {"nonce": nonce} | ({"file": file} if file else {})}
 
 
 def nonce_in(message: Form) -> str | None:
     """Of a message of ours, where it was asked for with all metadata."""
+    return _carried(message, "nonce")
+
+
+def file_in(message: Form) -> str | None:
+    """The name of the file that belongs to it."""
+    return _carried(message, "file")
+
+
+def shows_file(message: Form, name: str) -> bool:
+    files = message.get("files")
+    return isinstance(files, list) and any(isinstance(one, dict) and one.get("title") == name for one in files)
+
+
+def _carried(message: Form, name: str) -> str | None:
     metadata = message.get("metadata")
     payload = metadata.get("event_payload") if isinstance(metadata, dict) else None
-    nonce = payload.get("nonce") if isinstance(payload, dict) else None
-    return nonce if isinstance(nonce, str) else None
+    value = payload.get(name) if isinstance(payload, dict) else None
+    return value if isinstance(value, str) else None
 
 
 def fallback_of(post: Post) -> str:

@@ -90,7 +90,7 @@ class Rest:
             answer: Any = await self.client.chat_postMessage(
                 channel=room,
                 thread_ts=peer.thread,
-                metadata=form.metadata_of(nonce),
+                metadata=form.metadata_of(nonce, None if post.attachment is None else post.attachment.name),
                 unfurl_links=False,
                 unfurl_media=False,
                 text=form.fallback_of(post),
@@ -137,6 +137,7 @@ class Rest:
     async def find(self, address: ReturnAddress, nonce: Nonce) -> Receipt | NotPosted:
         peer = address.peer
         room = await self.room_of(peer)
+        found: dict[str, Any] = {}
         sent = self._sent.get((room, nonce))
         if sent is None:
             tried = self._tried.get((room, nonce))
@@ -147,7 +148,7 @@ class Rest:
                     pages += 1
                     for message in messages:
                         if form.nonce_in(message) == nonce:
-                            sent = MessageId(wire.ts_id(message.get("ts")))
+                            found, sent = message, MessageId(wire.ts_id(message.get("ts")))
                     if sent is not None or is_last:
                         break
                     if pages >= MAX_PAGES:
@@ -161,8 +162,24 @@ class Rest:
         if sent is None:
             return NotPosted.SURELY
         _keep(self._sent, (room, nonce), sent)
-        await self._files.attach(room, peer.thread, sent, nonce, None)
+        if self._files.has(nonce):
+            await self._files.attach(room, peer.thread, sent, nonce, None)
+        else:
+            await self._miss_file(room, peer.thread, found)
         return Receipt(message_id=sent)
+
+    async def _miss_file(self, room: str, thread: str | None, message: dict[str, Any]) -> None:
+        """A process that died between words and file has left the words without it: then they say so."""
+        name, sent = form.file_in(message), message.get("ts")
+        if name is None or not isinstance(sent, str):
+            return
+        try:
+            async for messages, _ in self.pages(room, thread, since=sent):
+                if any(form.shows_file(one, name) and one.get("bot_id") == message.get("bot_id") for one in messages):
+                    return
+        except faults.SDK:
+            return
+        await self._files.say_lost(room, MessageId(sent), None)
 
     async def pages(
         self, room: str, thread: str | None, *, since: str | None, is_patient: bool = False

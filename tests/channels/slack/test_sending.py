@@ -272,6 +272,39 @@ async def test_words_with_a_file_stand_once_whatever_goes_wrong_between(
     assert len([each for each in seen if each.file is not None]) <= 1
 
 
+async def test_a_send_that_is_cut_off_under_its_file_shows_the_file_in_the_end_and_once(rig: SlackRig) -> None:
+    post = replace(words("the end of it"), attachment=Attachment(name="7K3QHM.txt", text="all of it"))
+    order = rig.network.server.order(Fault.GATED, "files.completeUploadExternal")
+    sending = asyncio.create_task(rig.channel.send(at(rig.here), post, N1))
+    await until(lambda: order.met == 1, what="the file is under way")
+    sending.cancel()
+    await asyncio.wait({sending})
+    assert isinstance(await rig.channel.find(at(rig.here), N1), Receipt)
+    order.lift()
+    seen = rig.network.seen(rig.here)
+    assert [each.text for each in seen].count("the end of it") == 1
+    assert [each.file for each in seen if each.file is not None] == ["all of it"]
+
+
+@pytest.mark.parametrize("is_shown", [False, True])
+async def test_words_whose_file_an_earlier_process_left_behind_say_so(network: SlackNetwork, is_shown: bool) -> None:
+    post = replace(words("the end of it"), attachment=Attachment(name="7K3QHM.txt", text="all of it"))
+    async with running(network) as rig:
+        if is_shown:
+            await rig.channel.send(at(rig.here), post, N1)
+        else:
+            order = network.server.order(Fault.GATED, "files.completeUploadExternal")
+            sending = asyncio.create_task(rig.channel.send(at(rig.here), post, N1))
+            await until(lambda: order.met == 1, what="the file is under way")
+            sending.cancel()
+            await asyncio.wait({sending})  # it stays at its gate, so Slack never has it
+    async with running(network) as rig:
+        assert isinstance(await rig.channel.find(at(rig.here), N1), Receipt)
+        text = network.seen(rig.here)[0].text
+    assert ("The file could not be put here" in text) is not is_shown
+    assert "the end of it" in text
+
+
 async def test_one_message_a_second_is_kept_to_and_nothing_is_lost(rig: SlackRig) -> None:
     rig.network.server.pace_s = 0.9
     for number in range(3):
