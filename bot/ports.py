@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from bot.domain.audit import Fields, Head, Line
 from bot.domain.command import Command, CommandHash, Limits, NodeFingerprint, Request
 from bot.domain.event import (
     AddressId,
@@ -46,6 +47,7 @@ from bot.domain.message import (
     Suggestion,
 )
 from bot.domain.node import Known, Node
+from bot.domain.policy import Policy
 from bot.domain.session import (
     AccountName,
     ChannelName,
@@ -162,6 +164,13 @@ class Wakes(Protocol):
     """ "Look now". Carries nothing; losing it costs one poll interval."""
 
     def wake(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Policies:
+    """The policy of the moment, which a reload replaces whole: every decision and hand-over goes by `now`."""
+
+    now: Policy
 
 
 # --- nodes -----------------------------------------------------------------------------------------
@@ -329,6 +338,8 @@ class Tx(Protocol):
     def switches(self) -> Switches: ...
     @property
     def pairings(self) -> Pairings: ...
+    @property
+    def audit(self) -> Audit: ...
 
 
 class Executions(Protocol):
@@ -570,8 +581,8 @@ class Nodes(Protocol):
         """The paired one of this name."""
         ...
 
-    def pair(self, fingerprint: NodeFingerprint, *, name: str | None = None) -> Node | None: ...
-    def revoke(self, fingerprint: NodeFingerprint) -> Node | None: ...
+    def pair(self, fingerprint: NodeFingerprint, *, name: str | None = None, by: str | None = None) -> Node | None: ...
+    def revoke(self, fingerprint: NodeFingerprint, *, by: str | None = None) -> Node | None: ...
     def seen(self, fingerprint: NodeFingerprint) -> None: ...
     def listing(self) -> Sequence[Node]: ...
 
@@ -595,7 +606,9 @@ class Pairings(Protocol):
         """Use a code up; None if there is none such, or it is over."""
         ...
 
-    def revoke(self, channel: ChannelName, account: AccountName, native: str) -> PersonPairing | None:
+    def revoke(
+        self, channel: ChannelName, account: AccountName, native: str, *, by: str | None = None
+    ) -> PersonPairing | None:
         """Forget this person, paired or waiting. Returns whom it was."""
         ...
 
@@ -609,7 +622,7 @@ class Switches(Protocol):
 
     def paused(self) -> Paused | None: ...
     def pause(self, *, by: str, reason: str) -> None: ...
-    def resume(self) -> None: ...
+    def resume(self, *, by: str | None = None) -> None: ...
     def last_cadence_at(self, session: SessionKey) -> float | None: ...
     def mark_cadence(self, session: SessionKey) -> None: ...
 
@@ -619,6 +632,63 @@ class Paused:
     by: str
     reason: str
     since: float
+
+
+class Audit(Protocol):
+    """What was asked, decided and done, for ever: each line holds the hash of the line before it.
+
+    Steps, moves and votes of executions, switches, and pairings of nodes and people leave their lines by themselves.
+    Lines are appended when the transaction ends, so that `head` and `lines` do not show its own.
+    """
+
+    def note(self, kind: str, by: str | None, fields: Fields, *, execution: ExecutionId | None = None) -> None:
+        """Leave a line about something else. `fields` hold no secret and no output; `by` and `salt` are taken."""
+        ...
+
+    def head(self) -> Head | None: ...
+
+    def lines(self, *, after: int = 0, limit: int = 1_000) -> Sequence[Line]:
+        """Those that follow line `after`, in order."""
+        ...
+
+    def of_execution(self, execution_id: ExecutionId, *, limit: int = 1_000) -> Sequence[Line]: ...
+
+    def before(self, moment: float) -> int:
+        """The number of the last line before the first that was written at `moment` or later; 0 if there is none."""
+        ...
+
+    def first_body(self) -> int | None:
+        """The first line whose body can be redacted."""
+        ...
+
+    def redact(
+        self, *, first: int, last: int, by: str | None, reason: str, execution: ExecutionId | None = None
+    ) -> int:
+        """Delete the bodies of these lines, of this execution alone if one is given, and leave a line that says so.
+
+        Returns how many it were. Lines that say what was redacted keep their bodies.
+        """
+        ...
+
+    def witnesses(self) -> Sequence[Witnessed]:
+        """What each place that keeps heads was told last."""
+        ...
+
+    def told(self, witness: str, head: Head) -> None: ...
+    def not_told(self, witness: str, trouble: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witnessed:
+    """How it stands with one place outside the gateway that keeps heads of the audit."""
+
+    name: str
+    head: Head | None
+    """The newest that it took."""
+    told_at: float | None
+    trouble: str | None
+    """Why it could not be told since; None where it could."""
+    failing_since: float | None
 
 
 # --- the web chat, which is a network of its own and keeps its messages with us --------------------

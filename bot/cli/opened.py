@@ -43,7 +43,9 @@ async def opened(config: Path) -> AsyncIterator[tuple[Settings, OpenStore]]:
     from bot.store.open import open_store
 
     settings = settings_of(config)
-    store = await asyncio.to_thread(open_store, settings.store_url, clock=WallClock(), gateway=False)
+    store = await asyncio.to_thread(
+        open_store, settings.store_url, clock=WallClock(), gateway=False, audit_key=settings.gateway.data_dir / "audit.key"
+    )
     try:
         yield settings, store
     finally:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, literal_column, null, select, update
 
 from bot.domain.command import NodeFingerprint
 from bot.domain.event import EventState, InputState
@@ -23,6 +23,7 @@ from bot.domain.execution import (
 )
 from bot.domain.session import PersonId, SessionKey
 from bot.errors import StaleRow
+from bot.store.audit import StoredAudit
 from bot.store.rows import execution_of, execution_values
 from bot.store.schema import digest, events, executions, inputs, spent_identities, steps, tombstones, votes
 from bot.store.transaction import Connected, insert_or_ignore
@@ -38,9 +39,25 @@ _WRITE = (
     .returning(executions.c.revision)
 )
 _STEP = insert(steps)
+# What a step's line says of its execution. The output is not in it, and is the most of a row.
+_WITHOUT_OUTPUT = select(
+    *(column for column in executions.c if column.name not in {"result", "live_tail"}),
+    null().label("result"),
+    literal_column("''").label("live_tail"),
+).where(executions.c.id == bindparam("this_id"))
 
 
 class StoredExecutions(Connected):
+    """Each step and each vote leaves its line in the audit, here, where no caller can forget it."""
+
+    __slots__ = ("_audit", "_newest")
+
+    def __init__(self, connection: Connection, moment: Callable[[], float], audit: StoredAudit) -> None:
+        super().__init__(connection, moment)
+        self._audit = audit
+        self._newest: dict[ExecutionId, Execution] = {}
+        """As this transaction locked or wrote them last, so that the lines of their steps need no look."""
+
     def insert(self, execution: Execution) -> bool:
         if self.connection.execute(_TOMBSTONE, {"this_id": execution.id}).first() is not None:
             return False
@@ -53,25 +70,34 @@ class StoredExecutions(Connected):
                 **execution_values(execution),
             },
         )
-        return written.first() is not None
+        is_new = written.first() is not None
+        if is_new:
+            self._newest[execution.id] = execution
+        return is_new
 
     def get(self, execution_id: ExecutionId) -> Execution | None:
         return self._one(_ONE, execution_id)
 
     def lock(self, execution_id: ExecutionId) -> Execution | None:
         # SQLite drops the clause: there a write transaction is alone anyway.
-        return self._one(_LOCKED, execution_id)
+        found = self._one(_LOCKED, execution_id)
+        if found is not None:
+            self._newest[execution_id] = found
+        return found
 
     def move(
         self, execution: Execution, trigger: Trigger, *, by: str | None = None, detail: str | None = None
     ) -> Execution:
         state = next_state(execution.state, trigger)
         revision = self._write(execution, state)
+        moved = replace(execution, state=state, revision=revision)
+        self._newest[execution.id] = moved
         self.step(execution.id, trigger.value, by=by, detail=detail)
-        return replace(execution, state=state, revision=revision)
+        return moved
 
     def amend(self, execution: Execution) -> None:
-        self._write(execution, execution.state)
+        revision = self._write(execution, execution.state)
+        self._newest[execution.id] = replace(execution, revision=revision)
 
     def _write(self, execution: Execution, state: ExecutionState) -> int:
         written = self.connection.execute(
@@ -92,6 +118,9 @@ class StoredExecutions(Connected):
             _STEP,
             {"execution_id": execution_id, "at": self.now, "what": what, "by_whom": by, "detail": detail},
         )
+        stepped = self._newest.get(execution_id) or self._one(_WITHOUT_OUTPUT, execution_id)
+        if stepped is not None:
+            self._audit.step(stepped, what, by=by, detail=detail)
 
     def steps(self, execution_id: ExecutionId) -> Sequence[Step]:
         rows = self.connection.execute(
@@ -111,7 +140,10 @@ class StoredExecutions(Connected):
                 "at": self.now,
             },
         )
-        return written.first() is not None
+        is_first = written.first() is not None
+        if is_first:
+            self._audit.note("vote", person, {"approves": approves, "reason": reason}, execution=execution_id)
+        return is_first
 
     def approvers(self, execution_id: ExecutionId) -> Sequence[PersonId]:
         rows = self.connection.execute(

@@ -12,13 +12,13 @@ from bot.domain.execution import storable
 from bot.domain.node import Node, Pairing
 from bot.errors import Malformed
 from bot.store.schema_known import nodes
-from bot.store.transaction import Connected, insert_or_ignore
+from bot.store.transaction import Audited, insert_or_ignore
 
 _MAX_NAMESAKES = 1_000
 """Machines from one image share a host name; a thousand of them is beyond what one gateway is for."""
 
 
-class StoredNodes(Connected):
+class StoredNodes(Audited):
     def hello(self, fingerprint: NodeFingerprint, public_key: bytes, name: str) -> Node:
         self.seen(fingerprint)
         known = self.get(fingerprint)
@@ -52,16 +52,16 @@ class StoredNodes(Connected):
         ).first()
         return None if row is None else _node_of(row)
 
-    def pair(self, fingerprint: NodeFingerprint, *, name: str | None = None) -> Node | None:
+    def pair(self, fingerprint: NodeFingerprint, *, name: str | None = None, by: str | None = None) -> Node | None:
         if name is not None:
             self._rename(fingerprint, name)
         # Nothing leads back from `revoked`: a machine that comes back makes a new key and is a new node.
-        self.connection.execute(
+        paired = self.connection.execute(
             update(nodes)
             .where(nodes.c.fingerprint == fingerprint, nodes.c.pairing == Pairing.PENDING.value)
             .values(pairing=Pairing.PAIRED.value, paired_at=self.now)
-        )
-        return self.get(fingerprint)
+        ).rowcount
+        return self._noted("node_paired", by, fingerprint, is_news=bool(paired) or name is not None)
 
     def _rename(self, fingerprint: NodeFingerprint, name: str) -> None:
         taken = self.connection.execute(
@@ -79,13 +79,19 @@ class StoredNodes(Connected):
             .values(name=name)
         )
 
-    def revoke(self, fingerprint: NodeFingerprint) -> Node | None:
-        self.connection.execute(
+    def revoke(self, fingerprint: NodeFingerprint, *, by: str | None = None) -> Node | None:
+        revoked = self.connection.execute(
             update(nodes)
             .where(nodes.c.fingerprint == fingerprint, nodes.c.pairing != Pairing.REVOKED.value)
             .values(pairing=Pairing.REVOKED.value, revoked_at=self.now)
-        )
-        return self.get(fingerprint)
+        ).rowcount
+        return self._noted("node_revoked", by, fingerprint, is_news=bool(revoked))
+
+    def _noted(self, kind: str, by: str | None, fingerprint: NodeFingerprint, *, is_news: bool) -> Node | None:
+        node = self.get(fingerprint)
+        if node is not None and is_news:
+            self.audit.note(kind, by, {"node": {"name": node.name, "fingerprint": fingerprint}})
+        return node
 
     def seen(self, fingerprint: NodeFingerprint) -> None:
         self.connection.execute(update(nodes).where(nodes.c.fingerprint == fingerprint).values(last_seen_at=self.now))

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from bot.errors import StoreError
 from bot.ports import ChatLog, Clock, Store
+from bot.store.audit_key import AuditKey
 from bot.store.faults import as_store_error
 from bot.store.migrations import require_current, upgrade
 from bot.store.sqlite import SqliteStore, make_engine
@@ -40,17 +41,20 @@ def open_store(
     gateway: bool,
     on_change: Callable[[], None] | None = None,
     use_clock: bool = False,
+    audit_key: Path | None = None,
 ) -> OpenStore:
     """Open `sqlite:///path` or `postgresql://…`; blocks while it migrates. Raises `StoreError`, naming the remedy.
 
     A `gateway` brings the schema up to date, and is alone on a SQLite file; a tool (`gateway=False`) works beside
     it. `on_change` is called in the event loop after every commit that wrote, ours or (on PostgreSQL) another
     replica's; with it, call this inside the loop that is to be woken. `use_clock` makes `tx.now` the clock's on
-    PostgreSQL too, for tests that hold the time.
+    PostgreSQL too, for tests that hold the time. `audit_key` is the file of the key that hashes of masked commands
+    stand under in the audit; left out, each opening draws one of its own.
     """
+    key = AuditKey(audit_key)
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(_path_of(parsed), clock=clock, gateway=gateway, on_change=on_change)
+        return _open_sqlite(_path_of(parsed), clock=clock, gateway=gateway, on_change=on_change, audit_key=key)
     # Loaded where it is used only: a gateway on SQLite needs no driver of PostgreSQL.
     from bot.store import postgres
 
@@ -58,7 +62,7 @@ def open_store(
     with contextlib.ExitStack() as undo:
         undo.callback(engine.dispose)
         postgres.prepare_database(engine, migrate=gateway)
-        store = postgres.PostgresStore(engine, clock=clock if use_clock else None, on_change=on_change)
+        store = postgres.PostgresStore(engine, clock=clock if use_clock else None, on_change=on_change, audit_key=key)
         undo.pop_all()
     return store
 
@@ -100,7 +104,9 @@ def _path_of(url: URL) -> Path:
     return Path(url.database)
 
 
-def _open_sqlite(path: Path, *, clock: Clock, gateway: bool, on_change: Callable[[], None] | None) -> SqliteStore:
+def _open_sqlite(
+    path: Path, *, clock: Clock, gateway: bool, on_change: Callable[[], None] | None, audit_key: AuditKey
+) -> SqliteStore:
     lock: GatewayLock | None = None
     with contextlib.ExitStack() as undo:
         if gateway:
@@ -110,7 +116,7 @@ def _open_sqlite(path: Path, *, clock: Clock, gateway: bool, on_change: Callable
         elif not path.exists():
             raise StoreError(f"there is no database at {path}; start the gateway once with `homing run`, it makes one")
         _prepare_sqlite(path, gateway=gateway)
-        store = SqliteStore(path, clock=clock, lock=lock, on_change=on_change)
+        store = SqliteStore(path, clock=clock, lock=lock, on_change=on_change, audit_key=audit_key)
         undo.pop_all()
     return store
 

@@ -16,10 +16,10 @@ from bot.domain.session import AccountName, ChannelName, ReturnAddress, SessionK
 from bot.store.rows import address_of, address_text
 from bot.store.schema import digest
 from bot.store.schema_known import pairings
-from bot.store.transaction import Connected, insert_or_ignore
+from bot.store.transaction import Audited, insert_or_ignore
 
 
-class StoredPairings(Connected):
+class StoredPairings(Audited):
     def get(self, channel: ChannelName, account: AccountName, native: str) -> PersonPairing | None:
         row = self.connection.execute(
             select(pairings).where(
@@ -79,13 +79,20 @@ class StoredPairings(Connected):
             .values(code=None, paired_at=self.now, paired_by=by)
             .returning(*pairings.c)
         ).first()
-        return None if used is None else _pairing_of(used)
+        return None if used is None else self._noted("person_paired", by, _pairing_of(used))
 
-    def revoke(self, channel: ChannelName, account: AccountName, native: str) -> PersonPairing | None:
+    def revoke(
+        self, channel: ChannelName, account: AccountName, native: str, *, by: str | None = None
+    ) -> PersonPairing | None:
         gone = self.connection.execute(
             delete(pairings).where(pairings.c.digest == digest(channel, account, native)).returning(*pairings.c)
         ).first()
-        return None if gone is None else _pairing_of(gone)
+        return None if gone is None else self._noted("person_revoked", by, _pairing_of(gone))
+
+    def _noted(self, kind: str, by: str | None, pairing: PersonPairing) -> PersonPairing:
+        person = {"person": f"{pairing.channel}:{pairing.native}", "name": pairing.name, "account": pairing.account}
+        self.audit.note(kind, by, person)
+        return pairing
 
     def listing(self) -> Sequence[PersonPairing]:
         rows = self.connection.execute(

@@ -8,12 +8,12 @@ from bot.domain.session import SessionKey
 from bot.ports import Paused
 from bot.store.schema import digest, sessions
 from bot.store.schema_known import switches
-from bot.store.transaction import Connected, insert_or_update
+from bot.store.transaction import Audited, insert_or_update
 
 PAUSED = "paused"
 
 
-class StoredSwitches(Connected):
+class StoredSwitches(Audited):
     def paused(self) -> Paused | None:
         row = self.connection.execute(select(switches).where(switches.c.name == PAUSED)).first()
         return None if row is None else Paused(by=row.by_whom, reason=row.reason, since=row.since)
@@ -24,9 +24,11 @@ class StoredSwitches(Connected):
             self.dialect, switches, "name", lambda new: {"by_whom": new.by_whom, "reason": new.reason}
         )
         self.connection.execute(pausing, {"name": PAUSED, "by_whom": by, "reason": reason, "since": self.now})
+        self.audit.note("paused", by, {"reason": reason})
 
-    def resume(self) -> None:
-        self.connection.execute(delete(switches).where(switches.c.name == PAUSED))
+    def resume(self, *, by: str | None = None) -> None:
+        if self.connection.execute(delete(switches).where(switches.c.name == PAUSED)).rowcount:
+            self.audit.note("resumed", by, {})
 
     def last_cadence_at(self, session: SessionKey) -> float | None:
         return self.connection.execute(

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Insert, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.base import ColumnCollection
+
+from bot.domain.audit import Fields
 
 
 class Connected:
@@ -30,6 +32,22 @@ class Connected:
     @property
     def now(self) -> float:
         return self._moment()
+
+
+class Audited(Connected):
+    """A group of rows whose changes leave lines in the audit."""
+
+    __slots__ = ("audit",)
+
+    def __init__(self, connection: Connection, moment: Callable[[], float], audit: Notes) -> None:
+        super().__init__(connection, moment)
+        self.audit = audit
+
+
+class Notes(Protocol):
+    """Where a line is left."""
+
+    def note(self, kind: str, by: str | None, fields: Fields) -> None: ...
 
 
 @cache

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from bot.store.audit import StoredAudit
+from bot.store.audit_key import AuditKey
 from bot.store.cards import StoredCards
 from bot.store.chat_rows import StoredChat
 from bot.store.events import StoredEvents
@@ -22,18 +24,31 @@ R = TypeVar("R")
 class OpenTx:
     """One open transaction. `clock` is asked once, when somebody first wants to know what time it is."""
 
-    __slots__ = ("_clock", "_now", "cards", "chat", "events", "executions", "inputs", "nodes", "pairings", "switches")
+    __slots__ = (
+        "_clock",
+        "_now",
+        "audit",
+        "cards",
+        "chat",
+        "events",
+        "executions",
+        "inputs",
+        "nodes",
+        "pairings",
+        "switches",
+    )
 
-    def __init__(self, connection: Connection, clock: Callable[[], float]) -> None:
+    def __init__(self, connection: Connection, clock: Callable[[], float], audit_key: AuditKey) -> None:
         self._clock = clock
         self._now: float | None = None
-        self.executions = StoredExecutions(connection, self._moment)
+        self.audit = StoredAudit(connection, self._moment, audit_key)
+        self.executions = StoredExecutions(connection, self._moment, self.audit)
         self.events = StoredEvents(connection, self._moment)
         self.inputs = StoredInputs(connection, self._moment)
         self.cards = StoredCards(connection, self._moment)
-        self.nodes = StoredNodes(connection, self._moment)
-        self.pairings = StoredPairings(connection, self._moment)
-        self.switches = StoredSwitches(connection, self._moment)
+        self.nodes = StoredNodes(connection, self._moment, self.audit)
+        self.pairings = StoredPairings(connection, self._moment, self.audit)
+        self.switches = StoredSwitches(connection, self._moment, self.audit)
         self.chat = StoredChat(connection, self._moment)
 
     @property
@@ -47,8 +62,13 @@ class OpenTx:
 
 
 def run(fn: Callable[[OpenTx], R], tx: OpenTx) -> R:
-    """What `fn` returns. No future can hold a StopIteration (its caller would wait for ever), so it is renamed."""
+    """What `fn` returns. No future can hold a StopIteration (its caller would wait for ever), so it is renamed.
+
+    The lines of the audit come last: see `StoredAudit.flush`. In a read there are none, or the read is refused.
+    """
     try:
-        return fn(tx)
+        value = fn(tx)
     except StopIteration as fault:
         raise RuntimeError("a transaction ended with StopIteration") from fault
+    tx.audit.flush()
+    return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from bot.store import schema_chat, schema_known  # noqa: F401 -- their tables are part of the metadata
+from bot.store import schema_audit, schema_chat, schema_known  # noqa: F401 -- their tables are part of the metadata
 from bot.store.schema import metadata
 
 context.configure(
