@@ -90,6 +90,8 @@ class WhatsAppChannel:
         self._tasks: set[asyncio.Task[None]] = set()
         self._noticed: Recent[str, float] = Recent()
         self._files: Recent[str, tuple[str, str]] = Recent(500)
+        self._owed: Recent[str, str] = Recent(500)
+        """By nonce: whose output is to follow its words as a file."""
 
     @property
     def name(self) -> ChannelName:
@@ -125,13 +127,14 @@ class WhatsAppChannel:
 
     async def send(self, address: ReturnAddress, post: Post, nonce: Nonce) -> Receipt:
         to = wire.number_of(address.peer, identity=self._identity)
+        if post.attachment is not None and post.execution_id is not None and not self._sending.stands(nonce):
+            self._owed.put(nonce, post.execution_id)
         try:
             receipt = await self._sending.send(to, form.shown(post), nonce)
         except ChannelHeld:
             self._later(partial(self._notice, to))
             raise
-        if post.attachment is not None and post.execution_id is not None:
-            await self._attach(to, post.execution_id)
+        await self._attach(to, nonce)
         return receipt
 
     async def edit(self, peer: Peer, message_id: MessageId, post: Post) -> None:
@@ -140,7 +143,10 @@ class WhatsAppChannel:
 
     async def find(self, address: ReturnAddress, nonce: Nonce) -> Receipt | NotPosted:
         to = wire.number_of(address.peer, identity=self._identity)
-        return await self._sending.find(to, nonce)
+        found = await self._sending.find(to, nonce)
+        if isinstance(found, Receipt):
+            await self._attach(to, nonce)
+        return found
 
     async def delivery(self, peer: Peer, message_id: MessageId) -> Delivery:
         to = wire.number_of(peer, identity=self._identity)
@@ -221,8 +227,14 @@ class WhatsAppChannel:
 
     # --- beside the messages -----------------------------------------------------------------------
 
-    async def _attach(self, to: str, execution_id: str) -> None:
-        """A message of its own: WhatsApp shows no words beside a document. It may fail; then a link is sent."""
+    async def _attach(self, to: str, nonce: Nonce) -> None:
+        """A message of its own: WhatsApp shows no words beside a document. It may fail; then a link is sent.
+
+        Once, when its words are known to stand.
+        """
+        execution_id = self._owed.pop(nonce)
+        if execution_id is None:
+            return
         token = links.sign(execution_id, account=self.account, auth_token=self._auth_token, now=self._now())
         url = self._routes.file_url(token)
         file = Outgoing(to=wire.address_of(to), media_url=url, status_callback=self._routes.status_url(""))
@@ -231,6 +243,10 @@ class WhatsAppChannel:
         except ChannelError as fault:
             log.warning("whatsapp.file_refused", extra={"execution_id": execution_id, "reason": str(fault)})
             self._later(partial(self._link, to, url))
+        except asyncio.CancelledError:
+            if self._inbox is not None:
+                self._later(partial(self._link, to, url))
+            raise
         else:
             self._files.put(message.sid, (to, url))
 

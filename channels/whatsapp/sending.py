@@ -81,6 +81,8 @@ class Sending:
     _words: Recent[str, Delivery] = field(default_factory=Recent)
     _contents: Recent[str, str] = field(default_factory=Recent)
     """By SID: the content resource that it was made of."""
+    _pieces: Recent[str, tuple[tuple[int, str], ...]] = field(default_factory=Recent)
+    """By nonce: what was sent before the last message of a post, as marks of the words and SIDs."""
     _flights: dict[str, asyncio.Event] = field(default_factory=dict)
 
     async def send(self, to: str, shown: tuple[Shown, ...], nonce: Nonce) -> Receipt:
@@ -88,10 +90,7 @@ class Sending:
         known = self._known(nonce)
         if known is not None:
             return self._receipt(known)
-        for each in shown[:-1]:
-            await self.twilio.send(
-                Outgoing(to=wire.address_of(to), body=each.body, status_callback=self.status_url(""))
-            )
+        await self._send_pieces(to, shown[:-1], nonce)
         last = shown[-1]
         content = await self._content(last)
         self._tried.put(nonce, Tried(to=to, body=last.body, at=datetime.now(UTC)))
@@ -118,6 +117,25 @@ class Sending:
         if content is not None:
             self._contents.put(message.sid, content)
         return self._receipt(message.sid)
+
+    async def _send_pieces(self, to: str, pieces: tuple[Shown, ...], nonce: Nonce) -> None:
+        """What comes before the last one. A repeat goes on where the attempt before ended."""
+        known, sent = self._pieces.get(nonce) or (), []
+        for at, each in enumerate(pieces):
+            mark = hash((to, each.body))
+            if at < len(known) and known[at][0] == mark and self._words.get(known[at][1]) not in _NOT_ARRIVED:
+                sent.append(known[at])
+                continue
+            known = ()
+            message = await self.twilio.send(
+                Outgoing(to=wire.address_of(to), body=each.body, status_callback=self.status_url(""))
+            )
+            sent.append((mark, message.sid))
+            self._pieces.put(nonce, tuple(sent))
+
+    def stands(self, nonce: Nonce) -> bool:
+        """Whether this is known to have been sent."""
+        return self._known(nonce) is not None
 
     async def landed(self, nonce: str) -> None:
         """Until a send under way has its answer and the core has had a moment to commit it."""

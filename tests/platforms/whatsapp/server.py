@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import secrets
+from collections.abc import Callable
 from typing import Any, Self
 
 from aiohttp import web
@@ -45,10 +46,17 @@ class TwilioServer:
         return self.accounts[name]
 
     def order(
-        self, fault: Fault, *, verb: str = SEND, times: float = 1, seconds: float = 1.0, code: int = 20429
+        self,
+        fault: Fault,
+        *,
+        verb: str = SEND,
+        times: float = 1,
+        seconds: float = 1.0,
+        code: int = 20429,
+        fits: Callable[[dict[str, Any]], bool] = lambda _form: True,
     ) -> Order:
         """Let the next `times` calls go wrong. `seconds`: the delay, or the Retry-After. `code`: of REJECTED."""
-        order = Order(fault=fault, verb=verb, times=times, seconds=seconds, fits=lambda _form: True)
+        order = Order(fault=fault, verb=verb, times=times, seconds=seconds, fits=fits)
         self._orders.append((order, code))
         return order
 
@@ -104,6 +112,9 @@ class TwilioServer:
                 answer = self._right(request, account, form)
                 await asyncio.sleep(order.seconds)
                 return answer
+            case Fault.GATED:
+                await order.gate.wait()
+                return self._right(request, account, form)
             case Fault.LOST_ANSWER:
                 self._right(request, account, form)
         if request.transport is not None:
