@@ -41,7 +41,7 @@ from bot.loop import Wake, forever
 from bot.networks import Accounts, build_channels, mount
 from bot.node.hub import Hub
 from bot.node.identity import KeyPair, load_or_create_key
-from bot.ports import Clock, NodeHub, Store, Tx
+from bot.ports import Clock, NodeHub, Policies, Store, Tx
 from bot.presence import noted
 from bot.store import OpenStore, open_store
 from channels.web.access import invite
@@ -103,9 +103,10 @@ class Core:
         self.channels = channels
         self.clock = clock
         self.signals = Signals() if signals is None else signals
+        self.policies = Policies(settings.policy)
         self.reports = Completion(store, self.signals)
         self.inbox = Intake(
-            store, settings.policy, self.signals, settings.scope, settings.gate, fallbacks=settings.fallbacks
+            store, self.policies, self.signals, settings.scope, settings.gate, fallbacks=settings.fallbacks
         )
         self.heartbeat = Heartbeat(
             store, channels, clock, self.signals, notify_asker=settings.notify_asker, fallbacks=settings.fallbacks
@@ -124,11 +125,11 @@ class Core:
     async def running(self, hub: NodeHub) -> AsyncIterator[None]:
         """Run every loop and every channel; on leaving, channels close first, then the loops end."""
         settings, store, signals = self.settings, self.store, self.signals
-        agent = CommandsAgent(store, hub, settings.policy)
+        agent = CommandsAgent(store, hub, self.policies)
         settled_at = self.clock.now() + settings.settling_s
-        turns = Turns(store, agent, hub, settings.policy, signals, settings.limits, settled_at)
-        preparation = Preparation(store, hub, settings.policy, signals, settings.limits, self._capabilities_at)
-        dispatch = Dispatch(store, hub, settings.policy, signals)
+        turns = Turns(store, agent, hub, self.policies, signals, settings.limits, settled_at)
+        preparation = Preparation(store, hub, self.policies, signals, settings.limits, self._capabilities_at)
+        dispatch = Dispatch(store, hub, self.policies, signals)
         schedule = Schedule(
             store=store,
             clock=self.clock,

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from bot.config import first_config, load_settings, to_policy, warnings
+from bot.domain.command import parse_request
 from bot.domain.event import EventState, InputState
 from bot.domain.execution import TRANSITIONS, ExecutionState
-from bot.domain.policy import Ask
+from bot.domain.policy import Subject, analysed
 from bot.domain.session import AgentName, ChannelName, NativeId, Peer, PeerKind, PersonId
+from bot.domain.verdict import Ask
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -66,10 +68,11 @@ def test_the_readmes_rule_can_be_appended_to_the_config_of_the_first_start(tmp_p
     settings = load_settings(path, {})
     assert warnings(settings) == ()
     policy = to_policy(settings)
+    subject = Subject(analysis=analysed(parse_request("uptime")))
     deciders = {}
     for room in ("ops", "general"):
         peer = Peer(agent=AgentName("main"), channel=ChannelName("web"), kind=PeerKind.CHANNEL, id=NativeId(room))
-        verdict = policy.judge(peer=peer, asker=PersonId("ada"), node_name="local")
+        verdict = policy.judge(peer=peer, asker=PersonId("ada"), node_name="local", subject=subject)
         assert isinstance(verdict, Ask)
         deciders[room] = set(verdict.deciders)
     assert deciders == {"ops": {"ada", "owner"}, "general": {"owner"}}

@@ -15,14 +15,13 @@ from bot.domain.event import Input, InputKind
 from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState
 from bot.domain.node import Pairing
 from bot.domain.parts import cut_middle, duration
-from bot.domain.policy import Ask as AskVerdict
-from bot.domain.policy import Policy
 from bot.domain.render import LISTED_CHARS
 from bot.domain.results import title
 from bot.domain.session import PeerKind, PersonId
+from bot.domain.verdict import Ask as AskVerdict
 from bot.domain.words import USAGE, Again, Plain, Run, ShowWhole, Unclear, Why, parse_words
 from bot.errors import Malformed
-from bot.ports import Ask, NodeHub, Reply, Store, TurnStep, Tx, WholeOutput
+from bot.ports import Ask, NodeHub, Policies, Reply, Store, TurnStep, Tx, WholeOutput
 
 _LISTED = 15
 """Lines of a list in the chat: what a phone shows without scrolling; `homing executions` shows more."""
@@ -45,7 +44,7 @@ pause [reason] · resume — for owners: hand nothing over; results are still to
 class CommandsAgent:
     store: Store
     hub: NodeHub
-    policy: Policy
+    policies: Policies
 
     async def answer(self, inputs: Sequence[Input]) -> Sequence[TurnStep]:
         """One step for each message that is an instruction; nothing for talk, ends and the clock."""
@@ -154,8 +153,8 @@ class CommandsAgent:
         return f"{len(found)} waiting. Decide with: approve <id>, or: deny <id> <reason>.{more}", "\n".join(lines)
 
     def _may_decide(self, execution: Execution, person: PersonId) -> bool:
-        verdict = self.policy.judge(peer=execution.origin.peer, asker=execution.asker, node_name=execution.node_name)
-        return isinstance(verdict, AskVerdict) and person in verdict.deciders
+        said = self.policies.now.judge_execution(execution)
+        return isinstance(said, AskVerdict) and person in said.deciders
 
     async def _executions(self, one: Input) -> tuple[str, str | None]:
         found = await self.store.read(
@@ -183,7 +182,7 @@ class CommandsAgent:
     def _whoami(self, one: Input, person: PersonId) -> str:
         rights = (
             "an owner: you may decide where no rule names others, pause and resume"
-            if self.policy.is_owner(person)
+            if self.policies.now.is_owner(person)
             else "somebody who may ask"
         )
         return f"You are {one.person_name} ({person}), {rights}. This conversation is {one.session}."

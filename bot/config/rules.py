@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import zip_longest
 
 from bot.config.admissions import account_disagreements, account_warnings, conversation, listed_people
-from bot.config.settings import RuleSection, Settings
+from bot.config.people import RuleSection
+from bot.config.settings import Settings
 from bot.config.values import did_you_mean
-from bot.domain.policy import ANYONE, Directory, Person, Policy, Rule, Verdict, parse_place
+from bot.domain.directory import Directory, Person
+from bot.domain.pattern import parse_pattern
+from bot.domain.policy import ANYONE, DEFAULT_RULE, NodeGroup, Policy, Rule, Verdict, parse_place
 from bot.domain.session import PersonId
+from bot.domain.terms import ONE_YES, Terms
 
 
-def to_policy(settings: Settings) -> Policy:
-    """The rules in their order, and behind them the default: ask the owners."""
+def to_policy(settings: Settings, lines: Sequence[int] = ()) -> Policy:
+    """The rules in their order, and behind them the default: ask the owners. `lines` are theirs in the file."""
     expires_after_s = settings.execution.approval_expires_after_s
     people = tuple(
         Person(name=person.name, ids=tuple(PersonId(own) for own in person.ids), roles=person.roles)
         for person in settings.people
     )
-    rules = [_rule(settings, rule) for rule in settings.rule]
-    rules.append(Rule(name="default: ask the owners", action=Verdict.ASK, expires_after_s=expires_after_s))
-    return Policy(directory=Directory(people=people), owners=settings.owners, rules=tuple(rules))
+    rules = [_rule(settings, rule, line) for rule, line in zip_longest(settings.rule, lines[: len(settings.rule)])]
+    rules.append(replace(DEFAULT_RULE, expires_after_s=expires_after_s))
+    return Policy(
+        directory=Directory(people=people),
+        owners=settings.owners,
+        rules=tuple(rules),
+        groups=tuple(NodeGroup(name=group.name, nodes=group.nodes) for group in settings.node_group),
+    )
 
 
-def _rule(settings: Settings, rule: RuleSection) -> Rule:
+def _rule(settings: Settings, rule: RuleSection, line: int | None) -> Rule:
     expires_after_s = settings.execution.approval_expires_after_s
     return Rule(
         name=rule.name,
@@ -31,9 +42,21 @@ def _rule(settings: Settings, rule: RuleSection) -> Rule:
         where=tuple(parse_place(place) for place in rule.where),
         who=rule.who,
         node=rule.node,
+        command=tuple(parse_pattern(pattern) for pattern in rule.command),
         deciders=rule.deciders,
+        terms=Terms(
+            quorum=rule.quorum,
+            four_eyes=rule.four_eyes,
+            needs_reason=rule.needs_reason,
+            second_factor=rule.second_factor,
+            grant_for_s=rule.grant_for,
+        ),
         expires_after_s=expires_after_s if rule.expires_after is None else rule.expires_after,
         copy_to=tuple(conversation(settings, place) for place in rule.copy_to),
+        escalate_after_s=rule.escalate_after,
+        escalate_to=rule.escalate_to,
+        escalate_copy_to=tuple(conversation(settings, place) for place in rule.escalate_copy_to),
+        line=line,
     )
 
 
@@ -51,9 +74,27 @@ def disagreements(settings: Settings) -> Iterator[tuple[str, str]]:
     for number, rule in enumerate(settings.rule):
         yield from _unknown(f"rule[{number}].who", rule.who, names | {ANYONE})
         yield from _unknown(f"rule[{number}].deciders", rule.deciders or (), names)
+        yield from _unknown(f"rule[{number}].escalate_to", rule.escalate_to, names)
+        yield from _clashes(number, rule, settings)
+    yield from _twice("node_group", "name", [group.name for group in settings.node_group])
     for key, listed in listed_people(settings):
         yield from _unknown(key, listed, names)
     yield from account_disagreements(settings)
+
+
+def _clashes(number: int, rule: RuleSection, settings: Settings) -> Iterator[tuple[str, str]]:
+    """Keys of one rule that are right alone and wrong beside each other."""
+    groups = {f"@{group.name}" for group in settings.node_group}
+    for name in rule.node:
+        if name.startswith("@") and name not in groups:
+            yield f"rule[{number}].node", f"names a group that no [[node_group]] has; {did_you_mean(name, groups)}"
+    if (rule.escalate_after is None) != (not rule.escalate_to and not rule.escalate_copy_to):
+        yield f"rule[{number}].escalate_after", "goes with escalate_to or escalate_copy_to; write both, or neither"
+    waits = settings.execution.approval_expires_after_s if rule.expires_after is None else rule.expires_after
+    if rule.escalate_after is not None and rule.escalate_after >= waits:
+        yield f"rule[{number}].escalate_after", f"comes after the {waits:g} s that it waits at all; make it shorter"
+    if rule.grant_for is not None and rule.quorum > 1:
+        yield f"rule[{number}].grant_for", "lets one person say “always”, and quorum asks for several; remove one"
 
 
 def _twice(table: str, key: str, values: list[str]) -> Iterator[tuple[str, str]]:
@@ -67,6 +108,19 @@ def _unknown(key: str, listed: tuple[str, ...], names: set[str]) -> Iterator[tup
     for name in listed:
         if not name.startswith("@") and ":" not in name and name not in names:
             yield key, f"names a person whom [[people]] does not; {did_you_mean(name, names)}"
+
+
+def _odd_rule(key: str, rule: Rule, directory: Directory) -> Iterator[str]:
+    """What one rule says in vain."""
+    asks = rule.deciders is not None or rule.terms != ONE_YES or rule.escalate_after_s is not None
+    if rule.action is Verdict.DENY and asks:
+        yield f"{key} denies, so its deciders and what it demands of them mean nothing; remove them"
+    if rule.action is Verdict.ALLOW and rule.command and asks:
+        yield f"{key} allows only what fits its command, so its deciders mean nothing; remove them, or its command"
+    if rule.deciders is not None and rule.action is Verdict.ASK:
+        could = directory.expand((*rule.deciders, *rule.escalate_to))
+        if 0 < len(could) < rule.terms.quorum:
+            yield f"{key}.quorum is {rule.terms.quorum}, and only {', '.join(could)} may decide: it is never reached"
 
 
 def warnings(settings: Settings) -> tuple[str, ...]:
@@ -84,8 +138,8 @@ def warnings(settings: Settings) -> tuple[str, ...]:
                 f"rule[{number}].deciders is empty: nobody may approve what the rule “{rule.name}” asks about; "
                 "name people, or leave the key out for the owners"
             )
-        if rule.action is not Verdict.ASK and (rule.deciders is not None or rule.expires_after is not None):
-            found.append(f"rule[{number}] does not ask, so its deciders and expires_after mean nothing; remove them")
+        lists.append((f"rule[{number}].escalate_to", rule.escalate_to))
+        found += _odd_rule(f"rule[{number}]", _rule(settings, rule, None), directory)
     found += account_warnings(settings)
     for key, listed in lists:
         found += [

@@ -9,7 +9,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from bot.config.values import check_conversation, check_person_id, check_person_name, check_place, check_time_zone
+from bot.config.values import (
+    check_conversation,
+    check_pattern,
+    check_person_id,
+    check_person_name,
+    check_place,
+    check_time_zone,
+)
 
 
 def as_list(value: object) -> object:
@@ -28,6 +35,8 @@ Places = Annotated[tuple[Annotated[str, AfterValidator(check_place)], ...], Befo
 Conversation = Annotated[str, AfterValidator(check_conversation)]
 """One conversation of a channel, such as slack:channel:C0OPS."""
 Conversations = Annotated[tuple[Conversation, ...], BeforeValidator(as_list)]
+Patterns = Annotated[tuple[Annotated[str, AfterValidator(check_pattern)], ...], BeforeValidator(as_list)]
+"""Words of commands, such as "systemctl restart *"."""
 PersonIds = Annotated[
     tuple[Annotated[str, AfterValidator(check_person_id)], ...], BeforeValidator(as_list), AfterValidator(_some)
 ]

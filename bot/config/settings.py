@@ -11,10 +11,11 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.config.accounts import AccountSection, DiscordSection, SlackSection, WhatsAppSection
-from bot.config.sections import Conversations, PersonIds, PersonName, Places, Section, Texts, TimeZone, Word
+from bot.config.people import NodeGroupSection, PersonSection, RuleSection
+from bot.config.sections import Section, Texts, TimeZone, Word
 from bot.config.values import Hours, Length
 from bot.domain.command import Limits
-from bot.domain.policy import DEFAULT_EXPIRY_S, Verdict
+from bot.domain.policy import DEFAULT_EXPIRY_S
 from bot.domain.session import DirectScope
 
 _LIMITS = Limits()
@@ -160,43 +161,6 @@ class WebSection(Section):
     rooms: tuple[Word, ...] = Field(default=("general", "ops"), description="Rooms that exist from the start.")
 
 
-class PersonSection(Section):
-    """One human, and their ids on the channels. Everybody else is known by channel:id alone."""
-
-    name: PersonName = Field(description="The person's name in lists of this file, and in what is shown.")
-    ids: PersonIds = Field(description="The person's ids as the channels authenticate them, such as web:owner.")
-    roles: Texts = Field(default=(), description="Roles, used in lists of this file with an @ in front.")
-
-
-class RuleSection(Section):
-    """One rule. The first whose conditions all hold decides; where none holds, the owners are asked."""
-
-    name: str = Field(min_length=1, max_length=120, description="Shown on cards and in `homing why`; unique.")
-    where: Places = Field(
-        default=(),
-        description='Places: "*", a channel ("web"), or one conversation ("web:channel:ops"). Left out: everywhere.',
-    )
-    who: Texts = Field(default=(), description='Who asks: names, @roles, ids, or "*". Left out: anybody.')
-    node: Texts = Field(default=(), description='Names of nodes, or "*". Left out: any node.')
-    action: Verdict = Field(description="allow (runs unasked), ask (people decide) or deny.")
-    deciders: Texts | None = Field(
-        default=None,
-        description="Who decides where the action is ask: names, @roles or ids. Left out: the owners. []: nobody.",
-    )
-    expires_after: Length | None = Field(
-        default=None,
-        ge=1,
-        le=86_400 * 7,
-        description='How long it waits for people, such as "30m". Left out: as [execution].',
-    )
-    copy_to: Conversations = Field(
-        default=(),
-        max_length=8,
-        description="Where the action is ask: conversations that get the card as well, with its buttons and without "
-        'any output, such as "slack:channel:C0OPS".',
-    )
-
-
 class Settings(BaseSettings):
     """All of config.toml. Made by `load_settings` only, which adds the environment and names every fault."""
 
@@ -246,6 +210,11 @@ class Settings(BaseSettings):
     people: tuple[PersonSection, ...] = Field(
         default=(),
         examples=[{"name": "owner", "ids": ["web:owner"], "roles": ["sre"]}],
+    )
+    node_group: tuple[NodeGroupSection, ...] = Field(
+        default=(),
+        examples=[{"name": "web", "nodes": ["web-1", "web-2"]}],
+        json_schema_extra={"is_left_out": True},
     )
     rule: tuple[RuleSection, ...] = Field(
         default=(),

@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
+from bot.domain.pattern import parse_pattern
 from bot.domain.policy import ANYONE, parse_place
 from bot.domain.session import PeerKind
-from bot.errors import MalformedKey
+from bot.errors import Malformed, MalformedKey
 
 CHANNELS = ("web", "discord", "slack", "whatsapp")
 """The chat networks that a config can name."""
@@ -129,6 +130,15 @@ def check_conversation(text: str) -> str:
     """One conversation of a channel. Raises `ValueError`."""
     if check_place(text) == ANYONE or ":" not in text:
         raise ValueError('is no single conversation; write channel, kind and id, such as "slack:channel:C0OPS"')
+    return text
+
+
+def check_pattern(text: str) -> str:
+    """Words of a command with `*` for one word and `**` for the rest. Raises `ValueError`."""
+    try:
+        parse_pattern(text)
+    except Malformed as fault:
+        raise ValueError(f"is no pattern of a command: {fault}") from None
     return text
 
 

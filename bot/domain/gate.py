@@ -133,7 +133,7 @@ class Gate:
 
         A press is made on a message of ours, wherever that stands, so a decision needs no allowed room.
         """
-        if press.button.action in (Action.APPROVE, Action.DENY, Action.STOP):
+        if press.button.action in (Action.APPROVE, Action.ALWAYS, Action.DENY, Action.STOP):
             return self._known(press.peer)
         return self._speak(policy, press.peer, press.sender, space=press.space, is_addressed=True, is_verdict=False)
 

@@ -45,10 +45,18 @@ class InboundMessage:
 
 class Action(StrEnum):
     APPROVE = "approve"
+    ALWAYS = "always"
     DENY = "deny"
     STOP = "stop"
     AGAIN = "again"
     OUTPUT = "output"
+
+
+class FormField(StrEnum):
+    """What a button asks of the person who presses it, in a form that nobody else sees."""
+
+    REASON = "r"
+    CODE = "c"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +66,18 @@ class Button:
     action: Action
     execution_id: str
     shown: CommandHash
+    asks: tuple[FormField, ...] = ()
+    """Must be filled in. Where the network has no form, the person is told the words to type instead."""
 
     def token(self) -> str:
         """At most 100 characters, the tightest limit (Discord's custom_id)."""
-        return f"h1:{self.action.value}:{self.execution_id}:{self.shown}"
+        asks = "".join(ask.value for ask in self.asks)
+        return f"h1:{self.action.value}:{self.execution_id}:{self.shown}" + (f":{asks}" if asks else "")
 
 
-_TOKEN = re.compile(r"h1:(?P<action>[a-z]+):(?P<execution>[0-9A-Za-z]{1,20}):(?P<shown>[0-9a-f]{64})")
+_TOKEN = re.compile(
+    r"h1:(?P<action>[a-z]+):(?P<execution>[0-9A-Za-z]{1,20}):(?P<shown>[0-9a-f]{64})(?::(?P<asks>r|c|rc))?"
+)
 
 
 def parse_button(token: str) -> Button | None:
@@ -72,7 +85,12 @@ def parse_button(token: str) -> Button | None:
     found = _TOKEN.fullmatch(token)
     if found is None or found["action"] not in frozenset(Action):
         return None
-    return Button(action=Action(found["action"]), execution_id=found["execution"], shown=CommandHash(found["shown"]))
+    return Button(
+        action=Action(found["action"]),
+        execution_id=found["execution"],
+        shown=CommandHash(found["shown"]),
+        asks=tuple(FormField(ask) for ask in found["asks"] or ""),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +103,8 @@ class ButtonPress:
     button: Button
     reason: str = ""
     """What the person wrote into the field beside it; a denial's reason."""
+    code: str | None = None
+    """What the person typed into the form as the code of their device; never kept."""
     space: str | None = None
     """As of an `InboundMessage`."""
 

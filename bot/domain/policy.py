@@ -1,66 +1,30 @@
-"""Who may ask, who decides, which node where: rules in order, the first that matches gives the verdict.
+"""Who may ask, who decides, which command on which node where: rules in order, the first that fits gives the verdict.
 
-No rule matches: ask the owners. An empty list of deciders means nobody. No answer is never a yes.
+A request of several commands is judged command by command, and each verdict must be met. No rule fits: ask the
+owners. An empty list of deciders means nobody. No answer is never a yes.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 
+from bot.domain.command import Request
+from bot.domain.directory import Directory
+from bot.domain.execution import Execution
 from bot.domain.message import Action
-from bot.domain.session import ChannelName, Peer, PersonId, parse_key, person_on
+from bot.domain.pattern import Pattern, fits_any
+from bot.domain.session import ChannelName, Peer, PersonId, parse_key
+from bot.domain.shell import Analysis, Unit, analyse
+from bot.domain.terms import ONE_YES, Terms
+from bot.domain.verdict import Allow, Ask, Escalation, Refuse, Said, all_of
 from bot.errors import MalformedKey
 
 DEFAULT_EXPIRY_S = 1_800.0
 """Half an hour: the time that systems of this kind give an approval."""
 ANYONE = "*"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """One human in the config: a name, and their ids on the channels, `web:owner` for example."""
-
-    name: str
-    ids: tuple[PersonId, ...]
-    roles: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Directory:
-    """Ties ids to people and people to roles. `@sre` in a list means everybody with the role `sre`."""
-
-    people: tuple[Person, ...] = ()
-
-    def identify(self, channel: ChannelName, native: str) -> PersonId:
-        """The person behind a channel's id: the config's name for them, else the id itself."""
-        own = person_on(channel, native)
-        for person in self.people:
-            if own in person.ids:
-                return PersonId(person.name)
-        return own
-
-    def expand(self, names: tuple[str, ...]) -> tuple[PersonId, ...]:
-        """People and roles, in order, each person once. A role that nobody has is nobody."""
-        found: dict[PersonId, None] = {}
-        for name in names:
-            if name.startswith("@"):
-                found.update((PersonId(person.name), None) for person in self.people if name[1:] in person.roles)
-            else:
-                found[self._known(name)] = None
-        return tuple(found)
-
-    def ids_of(self, person: PersonId) -> tuple[PersonId, ...]:
-        """A person's ids on the channels; the person itself where the config does not name them."""
-        return next((known.ids for known in self.people if known.name == person), (person,))
-
-    def _known(self, name: str) -> PersonId:
-        """A person listed by one of their ids is the same person as by their name."""
-        for person in self.people:
-            if name in person.ids:
-                return PersonId(person.name)
-        return PersonId(name)
 
 
 class Verdict(StrEnum):
@@ -97,6 +61,14 @@ def parse_place(text: str) -> Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeGroup:
+    """Nodes under one name: `@web` in a rule means each of them."""
+
+    name: str
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One `[[rule]]`: all conditions must hold; an empty condition holds always."""
 
@@ -105,73 +77,188 @@ class Rule:
     where: tuple[Place, ...] = ()
     who: tuple[str, ...] = ()
     node: tuple[str, ...] = ()
+    command: tuple[Pattern, ...] = ()
+    """To allow, one of them must fit all of one plain command; to ask or deny, it is enough that one could fit."""
     deciders: tuple[str, ...] | None = None
     """None means the owners; an empty tuple means nobody."""
+    terms: Terms = ONE_YES
     expires_after_s: float = DEFAULT_EXPIRY_S
     copy_to: tuple[Peer, ...] = ()
     """Where a copy of the card is posted as well, with the same buttons and never any output."""
+    escalate_after_s: float | None = None
+    escalate_to: tuple[str, ...] = ()
+    """Who may decide as well from then on."""
+    escalate_copy_to: tuple[Peer, ...] = ()
+    line: int | None = None
+    """Of the config file, for whoever asks why."""
+
+
+DEFAULT_RULE = Rule(name="default: ask the owners", action=Verdict.ASK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Allow:
-    rule: str
+class Subject:
+    """What a rule's patterns are held against."""
+
+    analysis: Analysis
+    executable: str | None = None
+    """The file that the node found for a plain command; None before it has looked, and for a script."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    rule: str
-    deciders: tuple[PersonId, ...]
-    expires_after_s: float
-    copy_to: tuple[Peer, ...] = ()
+class Reading:
+    """Why one command of a request gets its verdict."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refuse:
-    rule: str
-    reason: str
+    unit: Unit
+    rule: Rule
+    said: Said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    directory: Directory = Directory()
+    directory: Directory = field(default_factory=Directory)
     owners: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    groups: tuple[NodeGroup, ...] = ()
 
-    def judge(self, *, peer: Peer, asker: PersonId, node_name: str) -> Allow | Ask | Refuse:
-        """The verdict for a command of `asker` in `peer` on `node_name`."""
-        for rule in self.rules:
-            if self._matches(rule, peer, asker, node_name):
-                return self._verdict(rule)
-        return self._verdict(Rule(name="default: ask the owners", action=Verdict.ASK))
+    def judge(
+        self, *, peer: Peer, asker: PersonId, node_name: str, subject: Subject, is_escalated: bool = False
+    ) -> Said:
+        """The verdict for a request of `asker` in `peer` on `node_name`: what all of its commands get together."""
+        readings = self.read(peer=peer, asker=asker, node_name=node_name, subject=subject, is_escalated=is_escalated)
+        return all_of([reading.said for reading in readings])
+
+    def judge_execution(self, execution: Execution) -> Said:
+        """The verdict of this policy for an execution as it stands. Its request must still be the true one."""
+        command = execution.command
+        return self.judge(
+            peer=execution.origin.peer,
+            asker=execution.asker,
+            node_name=execution.node_name,
+            subject=Subject(
+                analysis=analysed(execution.request),
+                executable=command.executable if command is not None and command.script is None else None,
+            ),
+            is_escalated=execution.is_escalated,
+        )
+
+    def refuses_unseen(self, *, peer: Peer, asker: PersonId, node_name: str, subject: Subject) -> Refuse | None:
+        """The refusal that holds whatever the node would find: then the node is not asked what it has."""
+        said = self.judge(peer=peer, asker=asker, node_name=node_name, subject=subject)
+        if not isinstance(said, Refuse) or any(
+            pattern.needs_executable
+            for rule in self.rules
+            if rule.action is not Verdict.DENY
+            for pattern in rule.command
+        ):
+            return None
+        return said
+
+    def read(
+        self, *, peer: Peer, asker: PersonId, node_name: str, subject: Subject, is_escalated: bool = False
+    ) -> tuple[Reading, ...]:
+        """The rule that each command of the request falls under, and what it says."""
+        held = [rule for rule in self.rules if self._holds(rule, peer, asker, node_name)]
+        readings = []
+        for unit in dict.fromkeys(subject.analysis.units):
+            rule = next((rule for rule in held if _fits(rule, unit, subject)), DEFAULT_RULE)
+            said = self._said(rule, asker, is_plain=_is_plain(unit, subject), is_escalated=is_escalated)
+            readings.append(Reading(unit=unit, rule=rule, said=said))
+        return tuple(readings)
 
     def is_owner(self, person: PersonId) -> bool:
         """Owners are the operators in the chat: they may pause, resume and stop anything."""
         return person in self.directory.expand(self.owners)
 
-    def _matches(self, rule: Rule, peer: Peer, asker: PersonId, node_name: str) -> bool:
+    def _grouped(self, rule: Rule) -> frozenset[str]:
+        """The nodes of the groups that the rule names."""
+        return frozenset(node for group in self.groups if f"@{group.name}" in rule.node for node in group.nodes)
+
+    def _holds(self, rule: Rule, peer: Peer, asker: PersonId, node_name: str) -> bool:
+        if (
+            rule.node
+            and ANYONE not in rule.node
+            and node_name not in rule.node
+            and node_name not in self._grouped(rule)
+        ):
+            return False
         if rule.where and not any(place.holds(peer) for place in rule.where):
             return False
-        if rule.who and ANYONE not in rule.who and asker not in self.directory.expand(rule.who):
-            return False
-        return not rule.node or ANYONE in rule.node or node_name in rule.node
+        return not rule.who or ANYONE in rule.who or asker in self.directory.expand(rule.who)
 
-    def _verdict(self, rule: Rule) -> Allow | Ask | Refuse:
+    def _said(self, rule: Rule, asker: PersonId, *, is_plain: bool, is_escalated: bool) -> Said:
         match rule.action:
-            case Verdict.ALLOW:
+            case Verdict.ALLOW if is_plain:
                 return Allow(rule=rule.name)
             case Verdict.DENY:
                 return Refuse(rule=rule.name, reason=f"the rule “{rule.name}” denies it")
+            case Verdict.ALLOW:
+                # What a shell would read, or what hides, is shown to somebody first.
+                return self._asked(replace(rule, name=f"{rule.name} (plain commands only)"), asker, is_escalated)
             case _:
-                named = self.owners if rule.deciders is None else rule.deciders
-                deciders = self.directory.expand(named)
-                if not deciders:
-                    return Refuse(
-                        rule=rule.name,
-                        reason=f"the rule “{rule.name}” asks, and its list of deciders is empty: nobody may approve",
-                    )
-                return Ask(
-                    rule=rule.name, deciders=deciders, expires_after_s=rule.expires_after_s, copy_to=rule.copy_to
-                )
+                return self._asked(rule, asker, is_escalated)
+
+    def _asked(self, rule: Rule, asker: PersonId, is_escalated: bool) -> Said:
+        named = self.owners if rule.deciders is None else rule.deciders
+        further = self.directory.expand(rule.escalate_to)
+        deciders = self.directory.expand(named)
+        everybody = tuple(dict.fromkeys((*deciders, *further)))
+        is_nobody = not everybody
+        if is_escalated:
+            deciders = everybody
+        if rule.terms.four_eyes:
+            deciders = tuple(person for person in deciders if person != asker)
+            everybody = tuple(person for person in everybody if person != asker)
+        if len(everybody) < rule.terms.quorum:
+            return Refuse(rule=rule.name, reason=_too_few(rule, everybody, is_nobody=is_nobody))
+        escalation = None
+        if rule.escalate_after_s is not None and not is_escalated:
+            escalation = Escalation(after_s=rule.escalate_after_s, to=further, copy_to=rule.escalate_copy_to)
+        return Ask(
+            rule=rule.name,
+            deciders=deciders,
+            expires_after_s=rule.expires_after_s,
+            copy_to=rule.copy_to,
+            terms=rule.terms,
+            escalation=escalation,
+        )
+
+
+@lru_cache(maxsize=1_024)
+def analysed(request: Request) -> Analysis:
+    """What an execution could start. Kept for a while: it is asked at every look at what waits."""
+    return analyse(request)
+
+
+def _is_plain(unit: Unit, subject: Subject) -> bool:
+    """Whether it could run unasked: as argv, with nothing that hides, and nobody guesses what it starts."""
+    analysis = subject.analysis
+    return analysis.is_plain and analysis.is_ascii and not unit.runs_code and not unit.is_unknown
+
+
+def _fits(rule: Rule, unit: Unit, subject: Subject) -> bool:
+    if not rule.command:
+        return True
+    if unit.is_unknown:
+        return False
+    if rule.action is not Verdict.ALLOW:
+        return any(
+            fits_any(pattern, unit.views, executable=subject.executable, loosely=True) for pattern in rule.command
+        )
+    view = unit.views[0]
+    return _is_plain(unit, subject) and any(
+        pattern.spells_out(view.through) and pattern.fits(view, executable=subject.executable, loosely=False)
+        for pattern in rule.command
+    )
+
+
+def _too_few(rule: Rule, could: tuple[PersonId, ...], *, is_nobody: bool) -> str:
+    """Why nobody, or not enough of them, may approve; who could, where there is somebody."""
+    if is_nobody:
+        return f"the rule “{rule.name}” asks, and its list of deciders is empty: nobody may approve"
+    needs = f"{rule.terms.quorum} people" if rule.terms.quorum > 1 else "somebody"
+    other = " other than the one who asks" if rule.terms.four_eyes else ""
+    return f"the rule “{rule.name}” needs {needs}{other} to approve, and names {', '.join(could) or 'nobody'}"
 
 
 _YES = frozenset(

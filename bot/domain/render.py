@@ -31,7 +31,7 @@ from bot.domain.message import (
     Span,
 )
 from bot.domain.parts import duration, fit, size, split, visible
-from bot.domain.results import buttons_of, outcome, shown_command, title, whole_output
+from bot.domain.results import buttons_of, deciders_of, outcome, shown_command, title, whole_output
 from bot.domain.session import Peer
 
 S = ExecutionState
@@ -134,7 +134,7 @@ class Line:
 def card_line(execution: Execution, *, here: Peer) -> Line | None:
     """Where it was asked: that it was approved; its end is told there anyway. At a copy: how it was settled, too."""
     if execution.state in {S.APPROVED, S.DISPATCHED, S.RUNNING} and execution.decided_by is not None:
-        return Line("approved", f"✅ {execution.id} was approved by {visible(execution.decided_by)}.")
+        return Line("approved", f"✅ {execution.id} was approved by {deciders_of(execution)}.")
     is_settled = execution.state in FINAL or execution.state is S.LOST
     if is_settled and here != execution.origin.peer:
         return Line(execution.state.value, f"{execution.id}: {title(execution)}.")
@@ -165,8 +165,7 @@ def _short_card(execution: Execution) -> Post:
 def _status(execution: Execution) -> tuple[Span, ...]:
     match execution.state:
         case S.AWAITING_APPROVAL:
-            who = ", ".join(execution.deciders)
-            return (f"Waiting for one of: {who}. Expires ", Instant(execution.expires_at), ".")
+            return (f"{_awaited(execution)} Expires ", Instant(execution.expires_at), ".")
         case S.APPROVED | S.DISPATCHED:
             return _decided(execution)
         case S.RUNNING:
@@ -182,6 +181,27 @@ def _status(execution: Execution) -> tuple[Span, ...]:
             return (visible(execution.reason or "No reason was given."),)
 
 
+def _awaited(execution: Execution) -> str:
+    """Whose word it waits for, how many of them, and what their yes needs."""
+    terms = execution.terms
+    left = visible(", ".join(who for who in execution.deciders if who not in execution.approved_by))
+    missing = terms.quorum - len(execution.approved_by)
+    if execution.approved_by:
+        counted = (
+            f"{len(execution.approved_by)} of {terms.quorum} approved: {visible(', '.join(execution.approved_by))}."
+        )
+        words = [counted, f"Waiting for {'one more' if missing == 1 else f'{missing} more'} of: {left}."]
+    else:
+        words = [f"Waiting for {'one' if missing == 1 else missing} of: {left}."]
+    if terms.four_eyes:
+        words.append("Whoever asked may not approve.")
+    if terms.needs_reason:
+        words.append("A yes needs a reason.")
+    if terms.second_factor:
+        words.append("A yes needs a code of one's own device.")
+    return " ".join(words)
+
+
 def _asked_in(execution: Execution) -> tuple[str, tuple[Span, ...]]:
     peer = execution.origin.peer
     return ("Asked in", (f"{peer.channel} {peer.kind.value} {visible(peer.id)}",))
@@ -189,9 +209,9 @@ def _asked_in(execution: Execution) -> tuple[str, tuple[Span, ...]]:
 
 def _decided(execution: Execution) -> tuple[Span, ...]:
     if execution.decided_by is None:
-        return (f"Allowed by the rule “{execution.rule}”.",)
+        return (f"Allowed by the rule “{visible(execution.rule)}”.",)
     at: tuple[Span, ...] = () if execution.decided_at is None else (", ", Instant(execution.decided_at))
-    return (f"Approved by {visible(execution.decided_by)}", *at, ".")
+    return (f"Approved by {deciders_of(execution)}", *at, ".")
 
 
 def _facts(execution: Execution) -> tuple[tuple[str, tuple[Span, ...]], ...]:
@@ -214,9 +234,15 @@ def _facts(execution: Execution) -> tuple[tuple[str, tuple[Span, ...]], ...]:
     if execution.state in WAITING and execution.state is not S.AWAITING_APPROVAL:
         rows.append(("Expires", (Instant(execution.expires_at),)))
     if execution.decided_by is not None and execution.state not in {S.APPROVED, S.DISPATCHED}:
-        rows.append(("Decided by", (visible(execution.decided_by),)))
+        rows.append(("Decided by", (deciders_of(execution),)))
     if execution.state is S.AWAITING_APPROVAL:
         rows.append(("Rule", (visible(execution.rule),)))
+        if execution.terms.grant_for_s is not None:
+            # The word order of the button's effect: what, where, for whom, for how long (F-085).
+            until = duration(execution.terms.grant_for_s)
+            rows.append(
+                ("Always allow", (f"exactly this on {visible(execution.node_name)}, for {asker}, here, for {until}",))
+            )
     return tuple(rows)
 
 
@@ -225,7 +251,8 @@ def _buttons(execution: Execution) -> tuple[Button, ...]:
         return ()
     actions: tuple[Action, ...] = ()
     if execution.state is S.AWAITING_APPROVAL:
-        actions = (Action.APPROVE, Action.STOP, Action.DENY)
+        always = () if execution.terms.grant_for_s is None else (Action.ALWAYS,)
+        actions = (Action.APPROVE, *always, Action.STOP, Action.DENY)
     elif execution.state in {S.APPROVED, S.DISPATCHED, S.RUNNING} and execution.stop_wanted_by is None:
         actions = (Action.STOP,)
     return buttons_of(execution, execution.command_hash, *actions)

@@ -17,6 +17,7 @@ from bot.domain.message import (
     Capabilities,
     Code,
     Facts,
+    FormField,
     Heading,
     Instant,
     Post,
@@ -68,11 +69,29 @@ def ending_words(result: ExecutionResult) -> str:
 
 def shown_command(execution: Execution) -> str:
     """All of what will run, to the letter, with what hides made visible."""
-    return visible(execution.request.text)
+    return visible(execution.shown.text)
 
 
 def buttons_of(execution: Execution, shown: CommandHash, *actions: Action) -> tuple[Button, ...]:
-    return tuple(Button(action=action, execution_id=execution.id, shown=shown) for action in actions)
+    return tuple(
+        Button(action=action, execution_id=execution.id, shown=shown, asks=_asks(execution, action))
+        for action in actions
+    )
+
+
+def _asks(execution: Execution, action: Action) -> tuple[FormField, ...]:
+    """What a yes needs beside the press. A denial's reason is offered by every channel, and never needed."""
+    if action not in (Action.APPROVE, Action.ALWAYS):
+        return ()
+    terms = execution.terms
+    needed = ((FormField.REASON, terms.needs_reason), (FormField.CODE, terms.second_factor))
+    return tuple(field for field, is_needed in needed if is_needed)
+
+
+def deciders_of(execution: Execution) -> str:
+    """Who decided it: everybody whose yes counted, or the one who said no."""
+    named = execution.approved_by if execution.state is not S.DENIED else ()
+    return visible(", ".join(named or ((execution.decided_by,) if execution.decided_by is not None else ())))
 
 
 def outcome(execution: Execution, state: ExecutionState, capabilities: Capabilities) -> Post:
@@ -81,7 +100,7 @@ def outcome(execution: Execution, state: ExecutionState, capabilities: Capabilit
     heading = f"{_TITLES.get(state, state.value)} · {execution.id}"
     rows: list[tuple[str, tuple[Span, ...]]] = [("Node", (visible(execution.node_name),))]
     if execution.decided_by is not None:
-        rows.append(("Decided by", (visible(execution.decided_by),)))
+        rows.append(("Decided by", (deciders_of(execution),)))
     # `reason` is of the state that the execution is in now; a loss that was resolved meanwhile has lost its own.
     if execution.reason and execution.state is state:
         rows.append(("Reason", (visible(execution.reason),)))

@@ -45,6 +45,7 @@ _CONTINUED = re.compile(r"[^\s\\]\\\n(?=\S)")
 """A continuation within a word or an operator, which the shell joins before it reads."""
 _ARITHMETIC = re.compile(r"\[[^\]]*(?:\$\(|`)")
 """A subscript that starts something once an arithmetic reads it: x='a[$(id)]'; echo $((x))."""
+_AFTER_A_VALUE = frozenset({b"", b" ", b"\t", b"\n", b";", b"&", b"|", b"<", b">", b")", b"`"})
 _GAP = re.compile(r"(?:[ \t\n]|\\\n)*")
 
 
@@ -136,14 +137,29 @@ def _is_joined(end: int, start: int, source: bytes) -> bool:
 
 
 def _behind_redirections(node: Node) -> Iterator[Node]:
-    """In `ls >x -l` the grammar takes -l for a second destination."""
-    parent = node.parent
-    if parent is None or parent.type != "redirected_statement" or parent.child_by_field_name("body") != node:
-        return
-    for redirect in parent.children_by_field_name("redirect"):
-        field = "argument" if redirect.type == "heredoc_redirect" else "destination"
-        found = redirect.children_by_field_name(field)
-        yield from found if redirect.type == "heredoc_redirect" else found[1:]
+    """In `a | ls >x -l` the grammar takes -l for a second destination of the whole."""
+    for parent in _statements_ended_by(node):
+        for redirect in parent.children_by_field_name("redirect"):
+            if redirect.type == "heredoc_redirect":
+                yield from redirect.children_by_field_name("argument")
+            else:
+                yield from redirect.named_children[_own_parts(redirect) :]
+
+
+def _own_parts(redirect: Node) -> int:
+    """A descriptor, if there is one, and the destination."""
+    return 2 if redirect.child_by_field_name("descriptor") is not None else 1
+
+
+def _statements_ended_by(node: Node) -> Iterator[Node]:
+    """The redirected statements whose last command this is, innermost first."""
+    child, parent = node, node.parent
+    while parent is not None and parent.type in {"redirected_statement", "pipeline", "list", "negated_command"}:
+        if parent.type == "redirected_statement":
+            yield parent
+        elif parent.named_children[-1] != child:
+            return
+        child, parent = parent, parent.parent
 
 
 def _aliases(words: Words) -> Iterator[str]:
@@ -193,8 +209,10 @@ def _is_certain(node: Node, source: bytes) -> bool:
             return not steers(text) or _is_only_read(node)
         case "expansion":
             return "@" not in text[-2:]
-        case "command" | "function_definition":
-            return True
+        case "variable_assignment":
+            # `X=#'a b' c`: the grammar ends the value at the quote, and takes 'a b' for the command.
+            following = source[node.end_byte : node.end_byte + 1]
+            return following in _AFTER_A_VALUE
         case _:
             return bool(node.child_count) or kind in _LITERAL or not node.is_named or not _is_active(node, text)
 

@@ -21,6 +21,14 @@ class Run:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approve:
     id: ExecutionId
+    reason: str = ""
+    """Behind `because`, where the rule wants one."""
+    code: str | None = None
+    """Of the person's own device, behind `code`, where the rule wants one."""
+    always: bool = False
+    """From now on, for as long as the rule lets a permission stand."""
+    pattern: str | None = None
+    """What is always allowed, as the person spelled it out; None: exactly this command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,12 +186,9 @@ def _with_id(word: str, rest: str) -> Words:
     execution_id = parse_id(raw)
     if execution_id is None:
         return Unclear(meant=USAGE[word])
+    if word == "approve":
+        return _approve(execution_id, tail)
     match word, tail.lower():
-        case "approve", "" | "once":
-            return Approve(id=execution_id)
-        case "approve", "deny":
-            # The order of words that other systems have; taken, because its near miss would be to approve.
-            return Deny(id=execution_id, reason="")
         case "deny", _:
             return Deny(id=execution_id, reason=tail[:500])
         case "stop", "":
@@ -195,6 +200,33 @@ def _with_id(word: str, rest: str) -> Words:
         case "why", "":
             return Why(id=execution_id)
     return Unclear(meant=f"{word} {execution_id}")
+
+
+_APPROVE = re.compile(
+    r"(?i:(?:(?P<how>once|always)\b:?)?\s*(?:code\s+(?P<code>[0-9A-Za-z-]{4,32})(?!\S))?\s*"
+    r"(?:because\s+(?P<reason>.+))?)",
+    re.DOTALL,
+)
+_ALWAYS_LIKE = re.compile(r"(?i:always)\s*:\s*(?P<pattern>.+)", re.DOTALL)
+
+
+def _approve(execution_id: ExecutionId, tail: str) -> Words:
+    """Exact words in their order; anything else decides nothing."""
+    if tail.lower() == "deny":
+        # The order of words that other systems have; taken, because its near miss would be to approve.
+        return Deny(id=execution_id, reason="")
+    like = _ALWAYS_LIKE.fullmatch(tail)
+    if like is not None:
+        return Approve(id=execution_id, always=True, pattern=like["pattern"].strip())
+    found = _APPROVE.fullmatch(tail)
+    if found is None:
+        return Unclear(meant=f"approve {execution_id}")
+    return Approve(
+        id=execution_id,
+        reason=(found["reason"] or "").strip()[:500],
+        code=found["code"],
+        always=(found["how"] or "").lower() == "always",
+    )
 
 
 def parse_id(raw: str) -> ExecutionId | None:

@@ -1,6 +1,7 @@
 """Button, reaction or typed word -> one decision. All three come through `decide`, inside one transaction.
 
-No answer is never a yes, and an empty list of deciders is nobody: the policy of this moment says who may.
+No answer is never a yes, and an empty list of deciders is nobody: the policy of this moment says who may, and how
+many of them it takes.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from dataclasses import dataclass, replace
 from bot.domain.command import CommandHash
 from bot.domain.execution import FINAL, WAITING, Execution, ExecutionId, ExecutionState, Trigger
 from bot.domain.message import Action
-from bot.domain.policy import Ask, Policy
+from bot.domain.policy import Policy
 from bot.domain.render import LISTED_CHARS
 from bot.domain.results import title
 from bot.domain.session import Peer, PersonId
+from bot.domain.verdict import Allow, Ask
 from bot.flow.outcome import leave
 from bot.ports import Tx
 
@@ -28,67 +30,113 @@ class Decider:
     name: str
 
 
-def decide(
-    tx: Tx,
-    policy: Policy,
-    decider: Decider,
-    action: Action,
-    execution_id: ExecutionId,
-    *,
-    shown: CommandHash | None,
-    reason: str = "",
-    typed_in: Peer | None = None,
-) -> str:
-    """Apply one decision and say, privately, what became of it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """What somebody said of one execution, by button, reaction or in words."""
 
-    `shown` is the hash on the card that was pressed; None where the decision was typed, in `typed_in`.
-    """
+    action: Action
+    shown: CommandHash | None
+    """The hash on the card that was pressed; None where it was typed."""
+    reason: str = ""
+    code: str | None = None
+    """Of the person's own device."""
+    pattern: str | None = None
+    """What is always allowed, as the person spelled it out."""
+    typed_in: Peer | None = None
+    """Where it was typed."""
+
+
+def decide(tx: Tx, policy: Policy, decider: Decider, execution_id: ExecutionId, word: Word) -> str:
+    """Apply one word and say, privately, what became of it."""
     execution = tx.executions.lock(execution_id)
     if execution is None:
         return f"There is no execution {execution_id}. Write `pending` for what can be decided."
-    if shown is not None and shown != execution.command_hash:
+    if word.shown is not None and word.shown != execution.command_hash:
         return f"{execution_id}: that button belongs to another command than the one asked for. Nothing was decided."
-    if action is Action.STOP:
+    if word.action is Action.STOP:
         return _stop(tx, policy, decider, execution)
     if execution.state is not ExecutionState.AWAITING_APPROVAL:
         return _already(execution)
     if tx.now >= execution.expires_at:
         leave(tx, execution, Trigger.EXPIRE, by=None, reason="nobody decided it in time")
         return f"{execution_id} has expired, nothing ran. Ask again if it is still wanted."
-    verdict = policy.judge(peer=execution.origin.peer, asker=execution.asker, node_name=execution.node_name)
-    if not isinstance(verdict, Ask) or decider.person not in verdict.deciders:
-        who = ", ".join(verdict.deciders) if isinstance(verdict, Ask) else "nobody, as the policy stands now"
-        tx.executions.step(execution_id, "refused_vote", by=decider.person, detail=f"who may decide: {who}")
-        return f"You may not decide {execution_id}. Who may: {who}."
-    if action is Action.APPROVE and typed_in is not None and _is_unseen(execution, typed_in):
+    asked = policy.judge_execution(execution)
+    if not isinstance(asked, Ask) or decider.person not in asked.deciders:
+        return _refused_vote(tx, decider, execution, asked)
+    if word.action is Action.DENY:
+        return _deny(tx, decider, execution, word.reason)
+    return _approve(tx, decider, execution, asked, word)
+
+
+def _refused_vote(tx: Tx, decider: Decider, execution: Execution, said: object) -> str:
+    if isinstance(said, Ask):
+        who = ", ".join(said.deciders) or "nobody yet"
+        own = said.terms.four_eyes and decider.person == execution.asker
+        hint = " Whoever asked may not approve it: that takes other eyes." if own else ""
+    else:
+        who = "nobody, as the policy stands now"
+        hint = " The policy allows it unasked by now: ask again." if isinstance(said, Allow) else ""
+    tx.executions.step(execution.id, "refused_vote", by=decider.person, detail=f"who may decide: {who}")
+    return f"You may not decide {execution.id}. Who may: {who}.{hint}"
+
+
+def _deny(tx: Tx, decider: Decider, execution: Execution, reason: str) -> str:
+    if not tx.executions.vote(execution.id, decider.person, approves=False, reason=reason):
+        return _voted(execution)
+    decided = replace(execution, decided_by=decider.person, decided_at=tx.now)
+    leave(tx, decided, Trigger.DENY, by=decider.person, reason=reason or None)
+    return f"❌ You denied {execution.id}; whoever asked is told" + (f": {reason}" if reason else ".")
+
+
+def _approve(tx: Tx, decider: Decider, execution: Execution, asked: Ask, word: Word) -> str:
+    """One yes. The execution is approved when enough people of whom the policy names now have said it."""
+    lacks = _lacking(execution, asked, word)
+    if lacks is not None:
+        return lacks
+    if not tx.executions.vote(execution.id, decider.person, approves=True, reason=word.reason):
+        return _voted(execution)
+    approved_by = tuple(person for person in tx.executions.approvers(execution.id) if person in asked.deciders)
+    counted = replace(execution, approved_by=approved_by, deciders=asked.deciders, terms=asked.terms)
+    missing = asked.terms.quorum - len(approved_by)
+    detail = word.reason or None
+    if missing > 0:
+        tx.executions.amend(counted)
+        tx.executions.step(execution.id, "vote", by=decider.person, detail=detail)
+        left = ", ".join(person for person in asked.deciders if person not in approved_by)
+        return (
+            f"✅ Your yes to {execution.id} counts: {len(approved_by)} of {asked.terms.quorum}. "
+            f"Still needed: {missing} of {left}."
+        )
+    approved = replace(counted, decided_by=decider.person, decided_at=tx.now, expires_at=tx.now + APPROVED_FOR_S)
+    tx.executions.move(approved, Trigger.APPROVE, by=decider.person, detail=detail)
+    return f"✅ You approved {execution.id}. Its result comes to the place that asked."
+
+
+def _lacking(execution: Execution, asked: Ask, word: Word) -> str | None:
+    """What this yes lacks, and the words that mend it; None where it is whole."""
+    if word.typed_in is not None and _is_unseen(execution, word.typed_in):
         place = f"{execution.origin.peer.channel} {execution.origin.peer.kind.value}"
         return (
-            f"{execution_id} has a command that no list shows whole. Read its card where it was asked ({place}), "
+            f"{execution.id} has a command that no list shows whole. Read its card where it was asked ({place}), "
             "and decide there. Nothing was decided."
         )
-    if not tx.executions.vote(execution_id, decider.person, approves=action is Action.APPROVE, reason=reason):
-        return f"You have decided {execution_id} already; the first word counts."
-    decided = replace(execution, decided_by=decider.person, decided_at=tx.now)
-    if action is Action.APPROVE:
-        decided = replace(decided, expires_at=tx.now + APPROVED_FOR_S)
-        tx.executions.move(decided, Trigger.APPROVE, by=decider.person, detail=None)
-        return f"✅ You approved {execution_id}. Its result comes to the place that asked."
-    leave(tx, decided, Trigger.DENY, by=decider.person, reason=reason or None)
-    return f"❌ You denied {execution_id}; whoever asked is told" + (f": {reason}" if reason else ".")
+    if asked.terms.needs_reason and not word.reason:
+        return f"{execution.id} needs a reason. Type: approve {execution.id} because <reason>. Nothing was decided."
+    return None
 
 
 def _is_unseen(execution: Execution, here: Peer) -> bool:
     """A yes that is typed elsewhere may come from somebody who saw a list at most: never for what a list cuts."""
-    return execution.origin.peer != here and len(execution.request.text) > LISTED_CHARS
+    return execution.origin.peer != here and len(execution.shown.text) > LISTED_CHARS
 
 
 def _stop(tx: Tx, policy: Policy, decider: Decider, execution: Execution) -> str:
-    verdict = policy.judge(peer=execution.origin.peer, asker=execution.asker, node_name=execution.node_name)
-    deciders = verdict.deciders if isinstance(verdict, Ask) else ()
-    if decider.person not in {execution.asker, *deciders} and not policy.is_owner(decider.person):
-        return f"You may not stop {execution.id}. Who may: {execution.asker}, its deciders, and the owners."
     if execution.state in FINAL:
         return _already(execution)
+    said = policy.judge_execution(execution)
+    deciders = said.deciders if isinstance(said, Ask) else ()
+    if decider.person not in {execution.asker, *deciders} and not policy.is_owner(decider.person):
+        return f"You may not stop {execution.id}. Who may: {execution.asker}, its deciders, and the owners."
     if execution.state in WAITING:
         leave(tx, execution, Trigger.CANCEL, by=decider.person, reason=f"stopped by {decider.person} before it ran")
         return f"⏹ {execution.id} is cancelled, nothing ran."
@@ -97,6 +145,10 @@ def _stop(tx: Tx, policy: Policy, decider: Decider, execution: Execution) -> str
     tx.executions.amend(replace(execution, stop_wanted_by=decider.person))
     tx.executions.step(execution.id, "stop", by=decider.person)
     return f"⏹ {execution.id} is being stopped; what it wrote until then comes as its result."
+
+
+def _voted(execution: Execution) -> str:
+    return f"You have decided {execution.id} already; the first word counts."
 
 
 def _already(execution: Execution) -> str:

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 
 from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
 from bot.domain.node import Pairing
-from bot.domain.policy import Allow, Ask, Policy
 from bot.domain.retry import delay_s
+from bot.domain.verdict import Allow, Ask
 from bot.errors import NodeAbsent, NodeSilent, StoreError
 from bot.flow.outcome import leave
 from bot.flow.signals import Signals
 from bot.loop import Tasks
-from bot.ports import NodeHub, NodeRefusal, Store, Tx
+from bot.ports import NodeHub, NodeRefusal, Policies, Store, Tx
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _TRIES = 10
 class Dispatch:
     store: Store
     hub: NodeHub
-    policy: Policy
+    policies: Policies
     signals: Signals
     tasks: Tasks = field(default_factory=lambda: Tasks("dispatch", limit=_MAX_HAND_OVERS))
     under_way: set[ExecutionId] = field(default_factory=set)
@@ -128,16 +128,20 @@ class Dispatch:
 
     def _objection(self, tx: Tx, execution: Execution) -> str | None:
         """Why the votes no longer carry it under the policy of this moment; None where they do."""
-        verdict = self.policy.judge(peer=execution.origin.peer, asker=execution.asker, node_name=execution.node_name)
-        match verdict:
+        said = self.policies.now.judge_execution(execution)
+        match said:
             case Allow():
                 return None
-            case Ask(deciders=deciders):
-                if set(tx.executions.approvers(execution.id)) & set(deciders):
+            case Ask(deciders=deciders, terms=terms):
+                counted = [person for person in tx.executions.approvers(execution.id) if person in deciders]
+                if len(counted) >= terms.quorum:
                     return None
-                return f"whoever approved it may not decide it any more; who may: {', '.join(deciders)}"
+                who = ", ".join(deciders) or "nobody"
+                if terms.quorum > 1:
+                    return f"it has {len(counted)} of {terms.quorum} votes that count by now; who may decide: {who}"
+                return f"whoever approved it may not decide it any more; who may: {who}"
             case _:
-                return verdict.reason
+                return said.reason
 
     def _refused(self, tx: Tx, execution_id: ExecutionId, refusal: NodeRefusal) -> None:
         execution = tx.executions.lock(execution_id)

@@ -28,7 +28,7 @@ from bot.domain.message import (
     Suggest,
     Suggestion,
 )
-from bot.domain.policy import Policy, decision_of
+from bot.domain.policy import decision_of
 from bot.domain.session import (
     AccountName,
     ChannelName,
@@ -41,12 +41,12 @@ from bot.domain.session import (
 )
 from bot.domain.words import Approve, Deny, Pause, Resume, Unclear, Urgent, Words, parse_words
 from bot.flow.admission import NOT_HEARD, Admissions, offer_code
-from bot.flow.decision import Decider, decide, switch
+from bot.flow.decision import Decider, Word, decide, switch
 from bot.flow.delivery import reopen, settle
 from bot.flow.lookup import awaiting, output, suggestions
 from bot.flow.signals import Signals
 from bot.flow.telling import Fallbacks
-from bot.ports import Store, Tx
+from bot.ports import Policies, Store, Tx
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,9 @@ _OVERLAP_S = 120.0
 """Deliveries are recorded side by side: one that is older than the newest may have failed. A repeat costs a look."""
 EARLY_S = 60.0
 """How long a press waits for the receipt of the message that it was made on."""
-_DECIDING = frozenset({Action.APPROVE, Action.DENY, Action.STOP})
+_DECIDING = frozenset({Action.APPROVE, Action.ALWAYS, Action.DENY, Action.STOP})
+MAX_REASON_CHARS = 500
+"""A line on a card that one can take in; the longest that a form of ours takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Intake:
     """The `Inbox` of every channel."""
 
     store: Store
-    policy: Policy
+    policies: Policies
     signals: Signals
     scope: DirectScope = DirectScope.PER_ACCOUNT_CHANNEL_PEER
     gate: Gate = field(default_factory=Gate)
@@ -161,13 +163,13 @@ class Intake:
         def complete(tx: Tx) -> Sequence[Suggestion]:
             if not self._admissions.completes(tx, peer, sender, space):
                 return ()
-            return suggestions(tx, self.policy, person, session, what, typed)
+            return suggestions(tx, self.policies.now, person, session, what, typed)
 
         return await self.store.read(complete)
 
     async def awaiting(self, channel: ChannelName, sender: Sender) -> Sequence[Post]:
-        person = self.policy.directory.identify(channel, sender.native)
-        return await self.store.read(lambda tx: awaiting(tx, self.policy, person))
+        person = self.policies.now.directory.identify(channel, sender.native)
+        return await self.store.read(lambda tx: awaiting(tx, self.policies.now, person))
 
     async def output(self, execution_id: str) -> Attachment | None:
         return await self.store.read(lambda tx: output(tx, execution_id))
@@ -205,26 +207,26 @@ class Intake:
 
     @property
     def _admissions(self) -> Admissions:
-        return Admissions(self.store, self.policy, self.gate, self.noted)
+        return Admissions(self.store, self.policies.now, self.gate, self.noted)
 
     def _press(self, tx: Tx, press: ButtonPress) -> str | None:
         button, decider = press.button, self._decider(press.peer, press.sender)
         execution_id = ExecutionId(button.execution_id)
         if button.action not in _DECIDING:
             return self._ask_for(tx, press, f"{button.action.value} {execution_id}")
+        word = Word(
+            action=button.action, shown=button.shown, reason=press.reason.strip()[:MAX_REASON_CHARS], code=press.code
+        )
         if press.message_id is None:
             # A view of this person alone, made from the execution's row: the hash says what it showed.
-            reason = press.reason.strip()[:500]
-            return decide(tx, self.policy, decider, button.action, execution_id, shown=button.shown, reason=reason)
+            return decide(tx, self.policies.now, decider, execution_id, word)
         card = tx.cards.at(press.peer, press.message_id)
         if card is None:
             tx.inputs.keep_early(press, until=tx.now + EARLY_S)
             return f"Noted. It counts as soon as the card of {execution_id} is recorded, within a minute at most."
         if card.execution_id != execution_id:
             return "That button does not belong to this card. Nothing was decided."
-        return decide(
-            tx, self.policy, decider, button.action, execution_id, shown=button.shown, reason=press.reason.strip()[:500]
-        )
+        return decide(tx, self.policies.now, decider, execution_id, word)
 
     def _reaction(self, tx: Tx, reaction: Reaction) -> str | None:
         action = decision_of(reaction.emoji)
@@ -236,7 +238,7 @@ class Intake:
         execution = tx.executions.get(card.execution_id)
         shown = None if execution is None else execution.command_hash
         decider = self._decider(reaction.peer, reaction.sender)
-        return decide(tx, self.policy, decider, action, card.execution_id, shown=shown)
+        return decide(tx, self.policies.now, decider, card.execution_id, Word(action=action, shown=shown))
 
     def _ask_for(self, tx: Tx, press: ButtonPress, text: str) -> str | None:
         """`again` and `output` buttons are the typed words, asked on the message that carries the button."""
@@ -249,22 +251,29 @@ class Intake:
     def _act(self, tx: Tx, words: Urgent, decider: Decider, here: Peer) -> str:
         match words:
             case Pause():
-                return switch(tx, self.policy, decider, pause=True, reason=words.reason)
+                return switch(tx, self.policies.now, decider, pause=True, reason=words.reason)
             case Resume():
-                return switch(tx, self.policy, decider, pause=False)
+                return switch(tx, self.policies.now, decider, pause=False)
             case Approve():
-                action, reason = Action.APPROVE, ""
+                word = Word(
+                    action=Action.ALWAYS if words.always else Action.APPROVE,
+                    shown=None,
+                    reason=words.reason,
+                    code=words.code,
+                    pattern=words.pattern,
+                    typed_in=here,
+                )
             case Deny():
-                action, reason = Action.DENY, words.reason
+                word = Word(action=Action.DENY, shown=None, reason=words.reason, typed_in=here)
             case _:
-                action, reason = Action.STOP, ""
-        return decide(tx, self.policy, decider, action, words.id, shown=None, reason=reason, typed_in=here)
+                word = Word(action=Action.STOP, shown=None, typed_in=here)
+        return decide(tx, self.policies.now, decider, words.id, word)
 
     def _session(self, peer: Peer, sender: Sender) -> SessionKey:
-        return key_for(peer, person=self.policy.directory.identify(peer.channel, sender.native), scope=self.scope)
+        return key_for(peer, person=self.policies.now.directory.identify(peer.channel, sender.native), scope=self.scope)
 
     def _decider(self, peer: Peer, sender: Sender) -> Decider:
-        return Decider(person=self.policy.directory.identify(peer.channel, sender.native), name=sender.name)
+        return Decider(person=self.policies.now.directory.identify(peer.channel, sender.native), name=sender.name)
 
     def _look(self) -> None:
         for wake in (self.signals.turn, self.signals.dispatch, self.signals.heartbeat, self.signals.cards):

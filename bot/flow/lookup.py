@@ -9,10 +9,11 @@ from bot.domain.execution import Execution, ExecutionId, ExecutionState
 from bot.domain.message import Attachment, Capabilities, Post, Suggest, Suggestion
 from bot.domain.node import Pairing
 from bot.domain.parts import cut_middle
-from bot.domain.policy import Ask, Policy
+from bot.domain.policy import Policy
 from bot.domain.render import LISTED_CHARS, card
 from bot.domain.results import output_file
 from bot.domain.session import PersonId, SessionKey
+from bot.domain.verdict import Ask
 from bot.ports import Tx
 
 MAX_SUGGESTIONS = 25
@@ -63,8 +64,8 @@ def output(tx: Tx, execution_id: str) -> Attachment | None:
 
 
 def _may_decide(policy: Policy, execution: Execution, person: PersonId) -> bool:
-    verdict = policy.judge(peer=execution.origin.peer, asker=execution.asker, node_name=execution.node_name)
-    return isinstance(verdict, Ask) and person in verdict.deciders
+    said = policy.judge_execution(execution)
+    return isinstance(said, Ask) and person in said.deciders
 
 
 def _of(execution: Execution) -> Suggestion:

@@ -14,15 +14,15 @@ from bot.domain.command import Command, Limits, command_hash
 from bot.domain.event import NewEvent, ShowCard
 from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
 from bot.domain.message import Capabilities
-from bot.domain.policy import Allow, Ask, Policy, Refuse
 from bot.domain.render import fits_one_message
 from bot.domain.session import Peer, ReturnAddress
+from bot.domain.verdict import Allow, Ask, Refuse
 from bot.errors import NodeAbsent, NodeSilent
 from bot.flow.decision import APPROVED_FOR_S
 from bot.flow.outcome import leave, owe
 from bot.flow.signals import Signals
 from bot.loop import Tasks
-from bot.ports import NodeHub, NodeRefusal, Store, Tx
+from bot.ports import NodeHub, NodeRefusal, Policies, Store, Tx
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _MAX_INSPECTIONS = 32
 class Preparation:
     store: Store
     hub: NodeHub
-    policy: Policy
+    policies: Policies
     signals: Signals
     limits: Limits
     capabilities_at: Callable[[Peer], Capabilities | None]
@@ -89,7 +89,7 @@ class Preparation:
         self._ask_or_allow(tx, replace(execution, command=found, command_hash=command_hash(found)))
 
     def _ask_or_allow(self, tx: Tx, execution: Execution) -> None:
-        verdict = self.policy.judge(peer=execution.origin.peer, asker=execution.asker, node_name=execution.node_name)
+        verdict = self.policies.now.judge_execution(execution)
         if isinstance(verdict, Refuse):
             leave(tx, execution, Trigger.REFUSE, by="policy", reason=verdict.reason)
             return
@@ -98,7 +98,15 @@ class Preparation:
             tx.executions.move(allowed, Trigger.ALLOW, by=verdict.rule, detail=None)
         else:
             expires_at = tx.now + verdict.expires_after_s
-            asked = replace(execution, rule=verdict.rule, deciders=verdict.deciders, expires_at=expires_at)
+            escalation = verdict.escalation
+            asked = replace(
+                execution,
+                rule=verdict.rule,
+                deciders=verdict.deciders,
+                terms=verdict.terms,
+                expires_at=expires_at,
+                escalates_at=None if escalation is None else tx.now + escalation.after_s,
+            )
             capabilities = self.capabilities_at(asked.origin.peer)
             shown = replace(asked, state=ExecutionState.AWAITING_APPROVAL)
             if capabilities is not None and not fits_one_message(shown, capabilities):

@@ -24,14 +24,14 @@ from bot.domain.execution import (
     Trigger,
 )
 from bot.domain.node import Node, Pairing
-from bot.domain.policy import Policy, Refuse
+from bot.domain.policy import Subject, analysed
 from bot.domain.retry import delay_s
 from bot.domain.session import ReturnAddress
 from bot.errors import HomingError, StaleRow
 from bot.flow.outcome import leave
 from bot.flow.signals import Signals
 from bot.loop import Tasks
-from bot.ports import Agent, Ask, NodeHub, Reply, Store, TurnStep, Tx, WholeOutput
+from bot.ports import Agent, Ask, NodeHub, Policies, Reply, Store, TurnStep, Tx, WholeOutput
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Turns:
     store: Store
     agent: Agent
     hub: NodeHub
-    policy: Policy
+    policies: Policies
     signals: Signals
     limits: Limits
     settled_at: float = 0.0
@@ -160,7 +160,12 @@ class Turns:
             text = f"{_MAX_WAITING} commands of this conversation are waiting already; decide or stop some first."
             _say(tx, asked, origin, Say(text=text), identity)
             return
-        verdict = self.policy.judge(peer=origin.peer, asker=asked.person, node_name=found.name)
+        refusal = self.policies.now.refuses_unseen(
+            peer=origin.peer,
+            asker=asked.person,
+            node_name=found.name,
+            subject=Subject(analysis=analysed(step.request)),
+        )
         seed = f"{asked.id}:{asked.created_at!r}:{identity}"
         execution = Execution(
             id=draw_id(f"{seed}:0"),
@@ -175,15 +180,15 @@ class Turns:
             node_name=found.name,
             created_at=tx.now,
             expires_at=tx.now + _PREPARED_WITHIN_S,
-            rule=verdict.rule,
+            rule=refusal.rule if refusal is not None else "",
         )
         attempt = 0
         while not tx.executions.insert(execution):
             attempt += 1
             execution = replace(execution, id=draw_id(f"{seed}:{attempt}"))
         tx.executions.step(execution.id, "requested", by=execution.asker, detail=None)
-        if isinstance(verdict, Refuse):
-            leave(tx, execution, Trigger.REFUSE, by="policy", reason=verdict.reason)
+        if refusal is not None:
+            leave(tx, execution, Trigger.REFUSE, by="policy", reason=refusal.reason)
         elif found.fingerprint not in connected and tx.now >= self.settled_at:
             reason = f"the node {found.name} is not connected; ask again when it is back"
             leave(tx, execution, Trigger.REFUSE, by="gateway", reason=reason)

@@ -39,7 +39,7 @@ def an_input(
 
 
 async def answers(stage: Stage, *inputs: Input) -> Sequence[TurnStep]:
-    return await CommandsAgent(stage.store, stage.hub, stage.policy).answer(inputs)
+    return await CommandsAgent(stage.store, stage.hub, stage.policies).answer(inputs)
 
 
 async def reply(stage: Stage, one: Input | str) -> Reply:

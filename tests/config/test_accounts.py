@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from bot.config import Settings, hears, load_settings, to_fallbacks, to_gate, to_policy, warnings
+from bot.domain.command import parse_request
 from bot.domain.gate import Admission, DirectPolicy, RoomPolicy
-from bot.domain.policy import Ask, Verdict
+from bot.domain.policy import Subject, Verdict, analysed
 from bot.domain.session import AgentName, ChannelName, NativeId, Peer, PeerKind, PersonId
+from bot.domain.verdict import Ask
 from bot.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -221,7 +223,8 @@ def test_a_fallback_and_the_copies_are_conversations_of_our_agent(tmp_path: Path
     settings = load(tmp_path, text)
     home = Peer(agent=AgentName("ops"), channel=ChannelName("slack"), kind=PeerKind.CHANNEL, id=NativeId("C0OPS"))
     assert to_fallbacks(settings) == {("discord", "default"): home}
-    verdict = to_policy(settings).judge(peer=home, asker=PersonId("ann"), node_name="web-1")
+    subject = Subject(analysis=analysed(parse_request("uptime")))
+    verdict = to_policy(settings).judge(peer=home, asker=PersonId("ann"), node_name="web-1", subject=subject)
     assert isinstance(verdict, Ask)
     ((copy,),) = (verdict.copy_to,)
     assert (copy.agent, copy.channel, copy.id, copy.thread) == ("ops", "web", "ops", "17")

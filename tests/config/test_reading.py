@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from bot.config import Settings, example, first_config, load_settings, schema, to_policy, warnings
 from bot.config.values import parse_length_s
-from bot.domain.policy import Allow, Ask, Refuse
+from bot.domain.command import parse_request
+from bot.domain.policy import Subject, analysed
 from bot.domain.session import AgentName, ChannelName, DirectScope, NativeId, Peer, PeerKind, PersonId
+from bot.domain.verdict import Allow, Ask, Refuse
 from bot.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -315,12 +317,15 @@ def peer(room: str, channel: str = "web") -> Peer:
     return Peer(agent=AgentName("main"), channel=ChannelName(channel), kind=PeerKind.CHANNEL, id=NativeId(room))
 
 
+UPTIME = Subject(analysis=analysed(parse_request("uptime")))
+
+
 def test_the_rules_become_the_domains_policy_in_their_order(tmp_path: Path) -> None:
     policy = to_policy(load_settings(written(tmp_path, POLICY), {}))
     owner, ada = PersonId("owner"), PersonId("ada")
 
     def judge(room: str, asker: PersonId, node: str, channel: str = "web") -> Allow | Ask | Refuse:
-        return policy.judge(peer=peer(room, channel), asker=asker, node_name=node)
+        return policy.judge(peer=peer(room, channel), asker=asker, node_name=node, subject=UPTIME)
 
     assert isinstance(judge("lobby", ada, "web-1"), Refuse)
     assert judge("ops", ada, "web-1") == Allow(rule="uptime")
@@ -343,7 +348,7 @@ def test_owners_that_are_nobody_and_roles_without_people_are_warned_about(tmp_pa
     found = "\n".join(warnings(load_settings(written(tmp_path, text), {})))
     assert "owners is empty" in found
     assert "owners names the role @sr, which nobody has; did you mean sre?" in found
-    assert "rule[0] does not ask" in found
+    assert "rule[0] denies, so its deciders and what it demands of them mean nothing" in found
 
 
 def test_the_committed_example_is_the_one_that_the_models_give() -> None:

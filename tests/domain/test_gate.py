@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.command import CommandHash
+from bot.domain.directory import Directory, Person
 from bot.domain.gate import (
     CODE_ALPHABET,
     CODE_CHARS,
@@ -23,7 +24,7 @@ from bot.domain.gate import (
     draw_code,
 )
 from bot.domain.message import Action, Button, ButtonPress, InboundMessage, Reaction, Sender
-from bot.domain.policy import Directory, Person, Policy, Rule, Verdict
+from bot.domain.policy import Policy, Rule, Verdict
 from bot.domain.session import (
     DEFAULT_ACCOUNT,
     AccountName,

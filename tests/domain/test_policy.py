@@ -8,18 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.domain.command import parse_request
+from bot.domain.directory import Directory, Person
 from bot.domain.message import Action
+from bot.domain.pattern import parse_pattern
 from bot.domain.policy import (
     DEFAULT_EXPIRY_S,
-    Allow,
-    Ask,
-    Directory,
-    Person,
+    NodeGroup,
     Place,
     Policy,
-    Refuse,
     Rule,
+    Subject,
     Verdict,
+    analysed,
     decision_of,
     parse_place,
 )
@@ -34,6 +35,8 @@ from bot.domain.session import (
     ThreadId,
     person_on,
 )
+from bot.domain.terms import Terms
+from bot.domain.verdict import Allow, Ask, Escalation, Refuse, Said
 from bot.errors import MalformedKey
 
 SLACK, WEB = ChannelName("slack"), ChannelName("web")
@@ -45,11 +48,20 @@ PEOPLE = Directory(people=(ADA, BOB, CLEO))
 STRANGER = PersonId("slack:U9")
 
 
+def subject(text: str = "df -h", executable: str | None = None) -> Subject:
+    return Subject(analysis=analysed(parse_request(text)), executable=executable)
+
+
 def judge(
-    *rules: Rule, asker: str = "ada", peer: Peer = OPS, node: str = "web-1", owners: tuple[str, ...] = ("cleo",)
+    *rules: Rule,
+    asker: str = "ada",
+    peer: Peer = OPS,
+    node: str = "web-1",
+    owners: tuple[str, ...] = ("cleo",),
+    text: str = "df -h",
 ) -> Allow | Ask | Refuse:
     policy = Policy(directory=PEOPLE, owners=owners, rules=rules)
-    return policy.judge(peer=peer, asker=PersonId(asker), node_name=node)
+    return policy.judge(peer=peer, asker=PersonId(asker), node_name=node, subject=subject(text))
 
 
 def deciders(verdict: Allow | Ask | Refuse) -> tuple[PersonId, ...]:
@@ -131,7 +143,7 @@ def test_f068_an_empty_list_of_deciders_is_nobody_and_says_so_at_once(nobody: tu
 def test_f068_without_owners_the_default_is_nobody_and_not_anyone(owners: tuple[str, ...]) -> None:
     assert isinstance(judge(owners=owners), Refuse)
     assert isinstance(judge(replace(ASK, deciders=None), owners=owners), Refuse)
-    assert isinstance(Policy().judge(peer=OPS, asker=STRANGER, node_name="web-1"), Refuse)
+    assert isinstance(Policy().judge(peer=OPS, asker=STRANGER, node_name="web-1", subject=subject()), Refuse)
     assert not Policy().is_owner(STRANGER)
 
 
@@ -292,3 +304,163 @@ def test_f071_no_text_decides_but_the_listed_emoji(text: str) -> None:
     plain = text.split("::", 1)[0].translate({ord(gone): None for gone in (*TONES, "\ufe0e", "\ufe0f")})
     known = {*YES, "☑", "ballot_box_with_check", *NO}
     assert (decision_of(text) is not None) == (plain in known)
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+def allow(*patterns: str) -> Rule:
+    return replace(ALLOW, command=tuple(parse_pattern(pattern) for pattern in patterns))
+
+
+def deny(*patterns: str) -> Rule:
+    return replace(DENY, command=tuple(parse_pattern(pattern) for pattern in patterns))
+
+
+@pytest.mark.parametrize("text", ["df -h", "df", "df -h /srv 'a b'"])
+def test_a_plain_command_that_fits_runs_unasked(text: str) -> None:
+    assert judge(allow("df **"), text=text) == Allow(rule="allow")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "df -h; rm -rf /",
+        "df $(rm -rf /)",
+        "df -h | sh",
+        "df -h > /etc/passwd",
+        "df *",
+        "DF=1 df",
+        "sudo df -h",
+        "env df -h",
+        "sh -c 'df -h'",
+        "/opt/x/df -h",
+        "./df -h",
+        "df -h \u200b",
+        "df \u0430",
+        "df\u00a0-h",
+        "xargs df",
+        "find . -exec df {} +",
+    ],
+)
+def test_f084_f085_nothing_but_that_plain_command_runs_unasked(text: str) -> None:
+    assert isinstance(judge(allow("df **"), text=text), Ask)
+
+
+def test_a_rule_without_a_command_allows_what_is_plain_and_has_the_rest_asked_about() -> None:
+    assert judge(ALLOW, text="df -h") == Allow(rule="allow")
+    said = judge(ALLOW, text="df -h | sort")
+    assert isinstance(said, Ask)
+    assert said.rule == "allow (plain commands only)"
+    assert said.deciders == ("cleo",)
+    assert deciders(judge(replace(ALLOW, deciders=("bob",)), text="python3 -c 'print(1)'")) == ("bob",)
+
+
+@pytest.mark.parametrize(
+    "text", ["shutdown now", "sudo shutdown now", "true; shutdown now", "echo $(shutdown now)", "/sbin/shutdown now"]
+)
+def test_what_a_rule_denies_is_denied_wherever_it_stands_in_a_request(text: str) -> None:
+    assert judge(deny("shutdown **"), ALLOW, text=text) == Refuse(rule="freeze", reason="the rule “freeze” denies it")
+
+
+def test_a_script_goes_to_those_who_may_decide_every_command_of_it() -> None:
+    restart = replace(ASK, name="juniors", deciders=("bob",), command=(parse_pattern("systemctl restart *"),))
+    rest = replace(ASK, name="rest", deciders=("@sre",))
+    assert deciders(judge(restart, rest, text="systemctl restart app")) == ("bob",)
+    assert deciders(judge(restart, rest, text="systemctl restart app; uptime")) == ("bob",)
+    assert deciders(
+        judge(restart, replace(rest, deciders=("bob", "cleo")), text="uptime && systemctl restart app")
+    ) == ("bob",)
+    assert isinstance(judge(restart, replace(rest, deciders=("cleo",)), text="uptime; systemctl restart app"), Refuse)
+
+
+def test_the_stricter_rule_cannot_be_escaped_by_a_second_command() -> None:
+    strict = replace(ASK, name="two", command=(parse_pattern("shutdown **"),), terms=Terms(quorum=2))
+    said = judge(strict, replace(ASK, name="lax"), text="true; shutdown now")
+    assert isinstance(said, Ask)
+    assert said.terms.quorum == 2
+
+
+def test_a_program_that_only_the_shell_knows_falls_under_no_rule_about_commands() -> None:
+    assert deciders(judge(replace(ASK, deciders=("bob",), command=(parse_pattern("df **"),)), text="$X -h")) == (
+        "cleo",
+    )
+
+
+def test_f086_a_path_in_a_rule_is_held_against_the_file_that_the_node_found() -> None:
+    rule = allow("/usr/bin/df **")
+    policy = Policy(directory=PEOPLE, owners=("cleo",), rules=(rule,))
+
+    def said(executable: str | None) -> Said:
+        return policy.judge(peer=OPS, asker=PersonId("ada"), node_name="n", subject=subject("df -h", executable))
+
+    assert said("/usr/bin/df") == Allow(rule="allow")
+    assert isinstance(said("/opt/x/df"), Ask)
+    assert isinstance(said(None), Ask)
+
+
+def test_only_a_refusal_that_no_look_of_the_node_could_change_is_made_without_it() -> None:
+    def unseen(*rules: Rule) -> Refuse | None:
+        policy = Policy(directory=PEOPLE, owners=("cleo",), rules=rules)
+        return policy.refuses_unseen(peer=OPS, asker=PersonId("ada"), node_name="n", subject=subject("df -h"))
+
+    assert unseen(DENY) == Refuse(rule="freeze", reason="the rule “freeze” denies it")
+    assert unseen(allow("/usr/bin/df **"), DENY) is None
+    assert unseen(deny("/usr/bin/rm **"), DENY) is not None
+    assert unseen(ASK) is None
+
+
+def test_a_group_of_nodes_is_each_of_them() -> None:
+    policy = Policy(
+        directory=PEOPLE,
+        owners=("cleo",),
+        rules=(replace(ALLOW, node=("@web", "db-1")),),
+        groups=(NodeGroup(name="web", nodes=("web-1", "web-2")), NodeGroup(name="other", nodes=("x",))),
+    )
+
+    def runs(node: str) -> bool:
+        return isinstance(policy.judge(peer=OPS, asker=PersonId("ada"), node_name=node, subject=subject()), Allow)
+
+    assert all(runs(node) for node in ("web-1", "web-2", "db-1"))
+    assert not any(runs(node) for node in ("x", "web"))
+
+
+# --- terms ----------------------------------------------------------------------------------------
+
+FOUR_EYES = replace(ASK, terms=Terms(four_eyes=True))
+
+
+def test_f069_with_four_eyes_the_asker_is_none_of_the_deciders() -> None:
+    assert deciders(judge(FOUR_EYES)) == ("bob",)
+    assert deciders(judge(FOUR_EYES, asker="cleo")) == ("ada", "bob")
+
+
+def test_f068_four_eyes_where_only_the_asker_could_is_refused_and_says_so() -> None:
+    said = judge(replace(FOUR_EYES, deciders=("ada",)))
+    assert said == Refuse(
+        rule="ask sre",
+        reason="the rule “ask sre” needs somebody other than the one who asks to approve, and names nobody",
+    )
+
+
+def test_a_quorum_that_nobody_can_reach_is_refused_with_who_could() -> None:
+    said = judge(replace(ASK, terms=Terms(quorum=3)))
+    assert said == Refuse(rule="ask sre", reason="the rule “ask sre” needs 3 people to approve, and names ada, bob")
+    assert isinstance(judge(replace(ASK, terms=Terms(quorum=2))), Ask)
+
+
+def test_those_whom_it_escalates_to_may_decide_only_then() -> None:
+    rule = replace(ASK, deciders=("bob",), escalate_after_s=60.0, escalate_to=("cleo", "bob"))
+    policy = Policy(directory=PEOPLE, rules=(rule,))
+
+    def said(*, is_escalated: bool) -> Said:
+        return policy.judge(
+            peer=OPS, asker=PersonId("ada"), node_name="n", subject=subject(), is_escalated=is_escalated
+        )
+
+    before, after = said(is_escalated=False), said(is_escalated=True)
+    assert isinstance(before, Ask)
+    assert isinstance(after, Ask)
+    later = Escalation(after_s=60.0, to=(PersonId("cleo"), PersonId("bob")))
+    assert (before.deciders, before.escalation) == (("bob",), later)
+    assert (after.deciders, after.escalation) == (("bob", "cleo"), None)

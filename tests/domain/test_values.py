@@ -40,6 +40,7 @@ from bot.domain.message import (
     Answer,
     Button,
     Capabilities,
+    FormField,
     Receipt,
     parse_button,
 )
@@ -102,11 +103,14 @@ def test_any_other_payload_is_malformed_and_never_told_as_none(form: Mapping[str
 hashes = st.text(st.sampled_from("0123456789abcdef"), min_size=64, max_size=64).map(CommandHash)
 
 
-@given(st.sampled_from(Action), ids, hashes)
+forms = st.sampled_from([(), (FormField.REASON,), (FormField.CODE,), (FormField.REASON, FormField.CODE)])
+
+
+@given(st.sampled_from(Action), ids, hashes, forms)
 def test_f057_every_button_comes_back_from_its_token_within_100_characters(
-    action: Action, execution_id: ExecutionId, shown: CommandHash
+    action: Action, execution_id: ExecutionId, shown: CommandHash, asks: tuple[FormField, ...]
 ) -> None:
-    button = Button(action=action, execution_id=execution_id, shown=shown)
+    button = Button(action=action, execution_id=execution_id, shown=shown, asks=asks)
     assert len(button.token()) <= 100
     assert button.token().isascii()
     assert parse_button(button.token()) == button
@@ -131,7 +135,10 @@ H = "0123456789abcdef" * 4
         f"h1:approve:7K3\x00AC:{H}",
         f"h1:approve:７K3QAC:{H}",
         f"h1:Approve:7K3QAC:{H}",
-        f"h1:always:7K3QAC:{H}",
+        f"h1:ever:7K3QAC:{H}",
+        f"h1:approve:7K3QAC:{H}:",
+        f"h1:approve:7K3QAC:{H}:x",
+        f"h1:approve:7K3QAC:{H}:cr",
         f"h2:approve:7K3QAC:{H}",
         f"approve:7K3QAC:{H}",
         f" h1:approve:7K3QAC:{H}",
@@ -313,6 +320,7 @@ def test_the_defaults_promise_nothing_that_was_not_said() -> None:
 def test_words_that_cross_the_wire_or_stand_in_rows_do_not_change() -> None:
     assert [word.value for word in Known] == ["unseen", "never_started", "running", "finished", "unknown"]
     assert [word.value for word in Pairing] == ["pending", "paired", "revoked"]
-    assert [word.value for word in Action] == ["approve", "deny", "stop", "again", "output"]
+    assert [word.value for word in Action] == ["approve", "always", "deny", "stop", "again", "output"]
+    assert [word.value for word in FormField] == ["r", "c"]
     assert [word.value for word in Ending] == ["exited", "signalled", "timed_out", "stopped"]
     assert [word.value for word in Stream] == ["out", "err"]

@@ -150,7 +150,11 @@ UNCLEAR: list[tuple[str, str | None]] = [
     ("approve ﬀ2345", "approve <id>"),
     ("approve ７K3QAC", "approve <id>"),
     ("approve\u200b 7K3QAC", "approve 7K3QAC"),
-    ("approve 7K3QAC always", "approve 7K3QAC"),
+    ("approve 7K3QAC alway", "approve 7K3QAC"),
+    ("approve 7K3QAC please", "approve 7K3QAC"),
+    ("approve 7K3QAC because", "approve 7K3QAC"),
+    ("approve 7K3QAC code", "approve 7K3QAC"),
+    ("approve 7K3QAC code 12345x6 deny", "approve 7K3QAC"),
     ("approve 7K3QAC 7K3QAF", "approve 7K3QAC"),
     ("approve 7K3QAC\nthanks", "approve 7K3QAC"),
     ("approve 7K3QAC once more", "approve 7K3QAC"),
@@ -351,3 +355,24 @@ def test_every_word_of_the_usage_is_understood_as_itself() -> None:
 @pytest.mark.parametrize("talk", ["why", "why is it down?", "Why not", "why 7K3QAC now"])
 def test_why_without_an_id_is_talk_among_people(talk: str) -> None:
     assert parse_words(talk) == Unclear(meant=None)
+
+
+def test_a_yes_may_carry_how_a_code_and_a_reason_in_this_order() -> None:
+    assert parse_words(f"approve {ID} once") == Approve(id=ID)
+    assert parse_words(f"approve {ID} because the disk is full") == Approve(id=ID, reason="the disk is full")
+    assert parse_words(f"approve {ID} code 123456") == Approve(id=ID, code="123456")
+    assert parse_words(f"approve {ID} Always code ab12-cd34 Because why\nnot") == Approve(
+        id=ID, always=True, code="ab12-cd34", reason="why\nnot"
+    )
+    assert parse_words(f"approve {ID} always: systemctl restart *") == Approve(
+        id=ID, always=True, pattern="systemctl restart *"
+    )
+    assert parse_words(f"approve {ID} because {'x' * 600}") == Approve(id=ID, reason="x" * 500)
+
+
+@pytest.mark.parametrize(
+    "tail", ["code", "because", "code 12", "code 123456because x", "always code", "yes", "always: ", "twice"]
+)
+def test_f075_anything_else_behind_the_id_approves_nothing(tail: str) -> None:
+    assert parse_words(f"approve {ID} {tail}") in (Unclear(meant=f"approve {ID}"), Approve(id=ID, always=True))
+    assert tail == "always: " or isinstance(parse_words(f"approve {ID} {tail}"), Unclear)

@@ -12,6 +12,7 @@ from functools import partial
 
 from bot.agent.commands import CommandsAgent
 from bot.domain.command import CommandHash, Limits, NodeFingerprint
+from bot.domain.directory import Directory, Person
 from bot.domain.event import ClaimToken, Event, EventState, Input, NewEvent, NewInput, Say
 from bot.domain.execution import (
     Chunk,
@@ -25,7 +26,7 @@ from bot.domain.execution import (
 )
 from bot.domain.gate import Closed, Gate
 from bot.domain.message import Action, Answer, Button, ButtonPress, Capabilities, InboundMessage, Reaction, Sender
-from bot.domain.policy import Directory, Person, Policy, Rule, Verdict
+from bot.domain.policy import Policy, Rule, Verdict
 from bot.domain.session import (
     DEFAULT_ACCOUNT,
     AgentName,
@@ -49,7 +50,7 @@ from bot.flow.prepare import Preparation
 from bot.flow.signals import Signals
 from bot.flow.sweep import Sweep
 from bot.flow.turn import Turns
-from bot.ports import Agent, Tx
+from bot.ports import Agent, Policies, Tx
 from tests.clock import START, ManualClock
 from tests.flow.ends import CHANNEL, NODE, RecordingChannel, RecordingHub, WatchedStore
 from tests.gates import OPEN_GATE
@@ -139,26 +140,30 @@ class Stage:
         return {(self.channel.name, self.channel.account): self.channel}
 
     @property
+    def policies(self) -> Policies:
+        return Policies(self.policy)
+
+    @property
     def intake(self) -> Intake:
-        return Intake(self.store, self.policy, self.signals, self.scope, gate=self.gate, noted=self.noted)
+        return Intake(self.store, self.policies, self.signals, self.scope, gate=self.gate, noted=self.noted)
 
     @property
     def reports(self) -> Completion:
         return Completion(self.store, self.signals)
 
     def turns(self) -> Turns:
-        agent = self.agent or CommandsAgent(self.store, self.hub, self.policy)
-        return Turns(self.store, agent, self.hub, self.policy, self.signals, self.limits, self.settled_at)
+        agent = self.agent or CommandsAgent(self.store, self.hub, self.policies)
+        return Turns(self.store, agent, self.hub, self.policies, self.signals, self.limits, self.settled_at)
 
     def preparation(self) -> Preparation:
-        return Preparation(self.store, self.hub, self.policy, self.signals, self.limits, self._capabilities_at)
+        return Preparation(self.store, self.hub, self.policies, self.signals, self.limits, self._capabilities_at)
 
     def _capabilities_at(self, peer: Peer) -> Capabilities | None:
         channel = self.channels.get((peer.channel, peer.account))
         return None if channel is None else channel.capabilities
 
     def dispatch(self) -> Dispatch:
-        return Dispatch(self.store, self.hub, self.policy, self.signals)
+        return Dispatch(self.store, self.hub, self.policies, self.signals)
 
     def heartbeat(self) -> Heartbeat:
         return Heartbeat(self.store, self.channels, self.clock, self.signals)

@@ -10,11 +10,12 @@ from dataclasses import replace
 
 import pytest
 
+from bot.domain.directory import Directory
 from bot.domain.event import EventState, Say
 from bot.domain.execution import ExecutionState
 from bot.domain.gate import CODE_LASTS_S, MAX_PENDING, Admission, DirectPolicy, Gate, PersonPairing
 from bot.domain.message import Action, Answer, ButtonPress, InboundMessage, Sender, Suggest
-from bot.domain.policy import Directory, Policy
+from bot.domain.policy import Policy
 from bot.domain.session import DEFAULT_ACCOUNT, ChannelName, DeliveryId, MessageId, Peer, PeerKind
 from bot.flow.admission import NOT_HEARD, NOTED_EVERY_S, let_in
 from bot.ports import Tx

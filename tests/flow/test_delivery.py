@@ -334,7 +334,7 @@ async def test_a_later_word_that_holds_or_buries_leaves_a_word_too(stage: Stage,
     stage.channel.send_answers.extend(later("w1"))
     await stage.finish(execution)
     await stage.beat()
-    intake = Intake(stage.store, stage.policy, stage.signals, fallbacks=FALLBACKS)
+    intake = Intake(stage.store, stage.policies, stage.signals, fallbacks=FALLBACKS)
 
     await intake.delivered(report("w1", word))
     await stage.tell_all()

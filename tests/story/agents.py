@@ -12,9 +12,8 @@ import pytest
 from bot.agent.commands import CommandsAgent
 from bot.domain.command import parse_request
 from bot.domain.event import Input, InputKind
-from bot.domain.policy import Policy
 from bot.domain.session import SessionKey
-from bot.ports import Agent, Ask, NodeHub, Store, TurnStep
+from bot.ports import Agent, Ask, NodeHub, Policies, Store, TurnStep
 
 
 @dataclass(slots=True)
@@ -59,8 +58,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     """Worlds that are opened after this have a `StoryAgent` around the agent that they would have."""
     seen = Seen()
 
-    def compose(store: Store, hub: NodeHub, policy: Policy) -> Agent:
-        return StoryAgent(CommandsAgent(store, hub, policy), seen)
+    def compose(store: Store, hub: NodeHub, policies: Policies) -> Agent:
+        return StoryAgent(CommandsAgent(store, hub, policies), seen)
 
     monkeypatch.setattr("bot.app.CommandsAgent", compose)
     return seen

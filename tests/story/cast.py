@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bot.app import CoreSettings
+from bot.domain.directory import Directory, Person
 from bot.domain.gate import Gate
-from bot.domain.policy import Directory, Person, Policy, Rule
+from bot.domain.policy import Policy, Rule
 from bot.domain.session import (
     AccountName,
     AgentName,

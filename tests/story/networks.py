@@ -16,10 +16,11 @@ from typing import TypeVar
 
 from bot.app import Core, CoreSettings
 from bot.domain.command import NodeFingerprint
+from bot.domain.directory import Directory, Person
 from bot.domain.event import BLOCKING, EventState
 from bot.domain.execution import Execution, ExecutionId, ExecutionResult, ExecutionState
 from bot.domain.message import Action
-from bot.domain.policy import Directory, Person, Policy, Rule
+from bot.domain.policy import Policy, Rule
 from bot.domain.session import AccountName, ChannelName, MessageId, Peer, PersonId
 from bot.flow.completion import Completion
 from bot.flow.signals import Signals

@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 from bot.domain.command import CommandHash
+from bot.domain.directory import Person
 from bot.domain.execution import ExecutionState
 from bot.domain.message import Action, PostKind
-from bot.domain.policy import Person, Rule, Verdict
+from bot.domain.policy import Rule, Verdict
 from bot.domain.session import PeerKind, PersonId, key_for
 from tests.platforms.faults import Fault
 from tests.platforms.forms import code_of

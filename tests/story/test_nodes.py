@@ -251,7 +251,7 @@ async def test_two_processes_that_hand_over_the_same_rows_start_nothing_twice_an
     """The commit of `dispatched` lets one of them through; a `go` for an offer that was repeated starts nothing."""
     several = [await world.ask(OPS, "ada", f"echo {number}") for number in range(5)]
     await world.settled()
-    second = Dispatch(world.store, world.hub, world.settings.policy, world.core.signals)
+    second = Dispatch(world.store, world.hub, world.core.policies, world.core.signals)
     for asked in several:
         await world.approve(asked)
         await second.step()

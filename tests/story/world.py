@@ -176,7 +176,7 @@ class World:
 
     async def dispatch_once(self) -> None:
         """One look of a dispatch of our own, and the end of what it began: what is not handed over now is held."""
-        dispatch = Dispatch(self.store, self.hub, self.settings.policy, self.core.signals)
+        dispatch = Dispatch(self.store, self.hub, self.core.policies, self.core.signals)
         await dispatch.step()
         await dispatch.tasks.drain()
 
