@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from bot.domain.audit import (
     GENESIS,
     HIDDEN,
     MAX_TEXT_CHARS,
+    Fields,
     Head,
     Line,
     about,
@@ -118,7 +120,7 @@ def test_the_end_is_told_with_the_hash_of_the_output_that_is_kept_and_without_th
     assert "ending" not in told(replace(ended, result=None), kind="finish")
 
 
-def masked(asked: Request, shown: Request, *files: str, executable: str = "/usr/bin/df") -> dict[str, object]:
+def masked(asked: Request, shown: Request, *files: str, executable: str = "/usr/bin/df") -> dict[str, Any]:
     command = replace(
         made.command(asked.argv),
         script=asked.script,
@@ -162,7 +164,7 @@ def test_a_path_that_the_node_made_of_a_masked_word_is_hidden() -> None:
 
 
 def test_a_body_holds_only_what_every_database_and_every_reader_keeps_the_same() -> None:
-    deep = {"text": "a\x00\ud800", "list": [1, None, True], "more": {"k\x00": "x" * (MAX_TEXT_CHARS + 5)}}
+    deep: Fields = {"text": "a\x00\ud800", "list": [1, None, True], "more": {"k\x00": "x" * (MAX_TEXT_CHARS + 5)}}
     fields = json.loads(body_text("bob\x00", {**deep, "by": "eve", "salt": "none"}, salt="5a17"))
     assert fields["text"] == "a\u2400\ufffd"
     assert fields["list"] == [1, None, True]
