@@ -19,7 +19,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.domain.message import Nonce, NotPosted, Post, Receipt
 from bot.domain.session import MessageId, Peer, PeerKind, ReturnAddress
-from bot.errors import ChannelRejected, ChannelThrottled, ChannelUnavailable, Malformed
+from bot.errors import ChannelRejected, ChannelThrottled, ChannelUnavailable, ChannelUncertain, Malformed
 from channels.slack import faults, form, wire
 from channels.slack.files import Files
 from channels.slack.pace import Pace
@@ -38,6 +38,8 @@ MAX_KNOWN = 2_000
 PAGE = 200
 MAX_PAGES = 10
 """2,000 messages since the send; where there are more, it cannot be told."""
+SETTLE_S = 3.0
+"""So long after an answer was lost Slack may still be at work on the message: only then it is surely not there."""
 PATIENCE = 5
 MAX_PATIENCE_S = 120.0
 BEFORE_S = 900.0
@@ -63,6 +65,8 @@ class Rest:
         self._names: OrderedDict[str, str] = OrderedDict()
         self._sent: OrderedDict[tuple[str, Nonce], MessageId] = OrderedDict()
         self._tried: OrderedDict[tuple[str, Nonce], float] = OrderedDict()
+        self._lost: OrderedDict[tuple[str, Nonce], float] = OrderedDict()
+        """Until when an answer that stayed away may still have its effect, by the loop's clock."""
 
     async def who(self) -> wire.Me:
         """Ask Slack who we are. Raises what the library raises."""
@@ -86,6 +90,7 @@ class Rest:
         await self._threads.stands(room, peer.thread)
         # The first attempt counts: what it left may only be seen after a later one.
         _keep(self._tried, (room, nonce), self._tried.get((room, nonce), time.time()))
+        is_answered = False
         try:
             answer: Any = await self.client.chat_postMessage(
                 channel=room,
@@ -96,14 +101,18 @@ class Rest:
                 text=form.fallback_of(post),
                 blocks=form.blocks_of(post),
             )
-            sent = MessageId(wire.ts_id(answer.get("ts")))
+            sent, is_answered = MessageId(wire.ts_id(answer.get("ts"))), True
         except Malformed as fault:
             raise faults.repeated_unsafe() from fault
         except faults.SDK as fault:
             remedy = faults.remedy_of(fault)
+            is_answered = not isinstance(remedy, ChannelUncertain)
             if isinstance(remedy, ChannelThrottled):
                 self._pace.hold(room, remedy.retry_after_s)
             raise remedy from fault
+        finally:
+            if not is_answered:
+                _keep(self._lost, (room, nonce), asyncio.get_running_loop().time() + SETTLE_S)
         await self._threads.holds(room, peer.thread, answer)
         _keep(self._sent, (room, nonce), sent)
         await self._files.attach(room, peer.thread, sent, nonce, post)
@@ -140,33 +149,41 @@ class Rest:
         found: dict[str, Any] = {}
         sent = self._sent.get((room, nonce))
         if sent is None:
-            tried = self._tried.get((room, nonce))
-            since = None if tried is None else f"{tried - BEFORE_S:.6f}"
-            pages = 0
-            try:
-                async for messages, is_last in self.pages(room, peer.thread, since=since or address.message_id):
-                    pages += 1
-                    for message in messages:
-                        if form.nonce_in(message) == nonce:
-                            found, sent = message, MessageId(wire.ts_id(message.get("ts")))
-                    if sent is not None or is_last:
-                        break
-                    if pages >= MAX_PAGES:
-                        return NotPosted.UNKNOWN
-            except Malformed:
-                return NotPosted.UNKNOWN
-            except faults.SDK as fault:
-                if faults.code_of(fault) == "thread_not_found":
-                    return NotPosted.SURELY
-                raise faults.unanswered(fault) from fault
-        if sent is None:
-            return NotPosted.SURELY
+            looked = await self._look(room, address, nonce)
+            left_s = self._lost.get((room, nonce), 0.0) - asyncio.get_running_loop().time()
+            if looked is NotPosted.SURELY and left_s > 0:
+                await asyncio.sleep(left_s)
+                looked = await self._look(room, address, nonce)
+            if isinstance(looked, NotPosted):
+                return looked
+            found, sent = looked, MessageId(str(looked["ts"]))
         _keep(self._sent, (room, nonce), sent)
         if self._files.has(nonce):
             await self._files.attach(room, peer.thread, sent, nonce, None)
         else:
             await self._miss_file(room, peer.thread, found)
         return Receipt(message_id=sent)
+
+    async def _look(self, room: str, address: ReturnAddress, nonce: Nonce) -> dict[str, Any] | NotPosted:
+        tried = self._tried.get((room, nonce))
+        since = address.message_id if tried is None else f"{tried - BEFORE_S:.6f}"
+        pages = 0
+        try:
+            async for messages, is_last in self.pages(room, address.peer.thread, since=since):
+                pages += 1
+                for message in messages:
+                    if form.nonce_in(message) == nonce:
+                        wire.ts_id(message.get("ts"))
+                        return message
+                if not is_last and pages >= MAX_PAGES:
+                    return NotPosted.UNKNOWN
+        except Malformed:
+            return NotPosted.UNKNOWN
+        except faults.SDK as fault:
+            if faults.code_of(fault) == "thread_not_found":
+                return NotPosted.SURELY
+            raise faults.unanswered(fault) from fault
+        return NotPosted.SURELY
 
     async def _miss_file(self, room: str, thread: str | None, message: dict[str, Any]) -> None:
         """A process that died between words and file has left the words without it: then they say so."""

@@ -142,12 +142,13 @@ def kind_of(value: object) -> PeerKind | None:
 
 
 def kind_by_name(room: str, name: str) -> PeerKind | None:
-    """Interactions name the conversation only; a private one may be a channel or a conversation of several."""
+    """Interactions name the conversation only; a private one may be a channel or a conversation of several.
+
+    None where Slack has to be asked: anybody may give a channel the name of a conversation of several.
+    """
     if is_direct(room):
         return PeerKind.DIRECT
-    if name.startswith("mpdm-"):
-        return PeerKind.GROUP
-    return PeerKind.CHANNEL if name and name != "privategroup" else None
+    return PeerKind.CHANNEL if name and name != "privategroup" and not name.startswith("mpdm-") else None
 
 
 def peer_of(identity: Identity, kind: PeerKind, native: str, thread: str | None = None) -> Peer:

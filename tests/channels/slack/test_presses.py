@@ -56,6 +56,13 @@ async def test_f048_a_press_knows_its_conversation_of_every_kind(rig: SlackRig, 
         assert (press.sender.native, press.space) == (rig.ana.id, rig.app.team.id)
 
 
+async def test_a_channel_that_is_named_like_a_conversation_of_several_is_a_channel(rig: SlackRig) -> None:
+    room = rig.network.peer(rig.network.room("mpdm-look-alike"))
+    receipt = await rig.channel.send(at(room), card("Approval needed", APPROVE, DENY), Nonce("n-1"))
+    await rig.pressed(room, receipt.message_id, APPROVE)
+    assert [press.peer for press in rig.inbox.presses] == [room]
+
+
 async def test_f071_a_reaction_knows_its_conversation_of_every_kind(rig: SlackRig, places: list[Peer]) -> None:
     for number, place in enumerate(places):
         message_id = await posted(rig, place, nonce=f"n-{number}")

@@ -103,6 +103,20 @@ async def test_f040_a_lost_answer_is_cleared_up_by_what_stands_there(network: Sl
                 assert found == Receipt(message_id=network.seen(place)[0].id)
 
 
+async def test_f040_a_message_that_slack_shows_after_its_answer_was_given_up_is_found(rig: SlackRig) -> None:
+    order = rig.network.server.order(Fault.GATED)
+    sending = asyncio.create_task(rig.channel.send(at(rig.here), words("slow"), N1))
+    await until(lambda: order.met == 1, what="Slack is at work on it")
+    sending.cancel()
+    await asyncio.wait({sending})
+    looks = len(rig.network.server.called("conversations.history"))
+    looking = asyncio.create_task(rig.channel.find(at(rig.here), N1))
+    await until(lambda: len(rig.network.server.called("conversations.history")) > looks, what="it is looked for")
+    order.lift()
+    assert isinstance(await looking, Receipt)
+    assert standing(rig) == ["slow"]
+
+
 async def test_a_search_that_slack_does_not_answer_says_nothing(rig: SlackRig) -> None:
     for place, method in ((rig.here, "conversations.history"), (rig.network.thread, "conversations.replies")):
         assert place is not None

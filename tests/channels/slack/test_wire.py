@@ -176,7 +176,7 @@ def test_f071_a_reaction_keeps_its_skin_tone_and_decides_all_the_same() -> None:
         ("press", "C0OPS", None, PeerKind.CHANNEL),
         ("press_in_thread", "C0OPS", THREAD, PeerKind.CHANNEL),
         ("press_direct", "D0ANA", None, PeerKind.DIRECT),
-        ("press_of_several", "C0SEVERAL", None, PeerKind.GROUP),
+        ("press_of_several", "C0SEVERAL", None, None),
         # Slack's name for it may be either kind: it is asked for.
         ("press_in_private_channel", "C0VAULT", None, None),
     ],
