@@ -22,6 +22,7 @@ from bot.agent.commands import CommandsAgent
 from bot.config import Settings, hears, to_fallbacks, to_gate, to_policy
 from bot.domain.command import Limits
 from bot.domain.gate import Gate
+from bot.domain.mask import Masker
 from bot.domain.message import Capabilities
 from bot.domain.policy import Policy
 from bot.domain.session import AccountName, AgentName, ChannelName, DirectScope, Peer
@@ -83,6 +84,8 @@ class CoreSettings:
     settling_s: float = SETTLING_S
     notify_asker: bool = True
     """Whether an answer mentions the one whom it answers."""
+    masker: Masker = field(default_factory=Masker)
+    """What may be seen of anything that comes in or was written."""
     fallbacks: Mapping[tuple[ChannelName, AccountName], Peer] = field(default_factory=dict)
     """Where a word is left of what an account could not tell."""
 
@@ -106,7 +109,13 @@ class Core:
         self.policies = Policies(settings.policy)
         self.reports = Completion(store, self.signals)
         self.inbox = Intake(
-            store, self.policies, self.signals, settings.scope, settings.gate, fallbacks=settings.fallbacks
+            store,
+            self.policies,
+            self.signals,
+            settings.scope,
+            settings.gate,
+            fallbacks=settings.fallbacks,
+            masker=settings.masker,
         )
         self.heartbeat = Heartbeat(
             store, channels, clock, self.signals, notify_asker=settings.notify_asker, fallbacks=settings.fallbacks
@@ -127,9 +136,11 @@ class Core:
         settings, store, signals = self.settings, self.store, self.signals
         agent = CommandsAgent(store, hub, self.policies)
         settled_at = self.clock.now() + settings.settling_s
-        turns = Turns(store, agent, hub, self.policies, signals, settings.limits, settled_at)
-        preparation = Preparation(store, hub, self.policies, signals, settings.limits, self._capabilities_at)
-        dispatch = Dispatch(store, hub, self.policies, signals)
+        turns = Turns(store, agent, hub, self.policies, signals, settings.limits, settled_at, masker=settings.masker)
+        preparation = Preparation(
+            store, hub, self.policies, signals, settings.limits, self._capabilities_at, settings.masker
+        )
+        dispatch = Dispatch(store, hub, self.policies, signals, settings.masker)
         schedule = Schedule(
             store=store,
             clock=self.clock,

@@ -523,6 +523,10 @@ class Inputs(Protocol):
 
     def release(self, inputs: Sequence[Input], *, token: ClaimToken, not_before: float) -> bool: ...
 
+    def reword(self, input_id: InputId, text: str) -> None:
+        """Keep `text` from now on instead of what was written: it held a secret."""
+        ...
+
     def release_lapsed(self) -> int:
         """Claims whose lease is over become due again."""
         ...

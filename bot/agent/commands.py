@@ -93,6 +93,9 @@ class CommandsAgent:
             return Reply(input_id=one.id, text=execution)
         if execution.state not in FINAL and execution.state is not ExecutionState.LOST:
             return Reply(input_id=one.id, text=f"{execution_id} has not ended yet: {title(execution)}.")
+        if execution.masked is not None:
+            text = f"{execution_id} held a secret, which is not kept after its end. Write the command once more."
+            return Reply(input_id=one.id, text=text)
         return Ask(input_id=one.id, request=execution.request, node_name=execution.node_name)
 
     async def _why(self, one: Input, execution_id: ExecutionId) -> TurnStep:
@@ -200,7 +203,7 @@ def _clock(at: float) -> str:
 
 
 def _one_line(execution: Execution) -> str:
-    return " ⏎ ".join(execution.request.text.splitlines())
+    return " ⏎ ".join(execution.shown.text.splitlines())
 
 
 def _took(execution: Execution) -> str:

@@ -119,7 +119,7 @@ def _list(states: frozenset[ExecutionState], limit: int, config: ConfigPath, *, 
             execution.asker,
             format_key(execution.origin.peer),
             times.at(execution.created_at),
-            _short(execution.request.text),
+            _short(execution.shown.text),
         )
         for execution in found
     ]
@@ -175,7 +175,7 @@ def chain_lines(chain: Chain, times: shown.Times) -> list[str]:
         f"asked by   {asker}, {times.at(execution.created_at)}",
         f"where      {chain.place}, message {execution.origin.message_id or '–'}",
         f"session    {execution.session}",
-        f"request    {execution.request.text}",
+        f"request    {execution.shown.text}",
         f"rule       {execution.rule or '–'}",
         f"node       {execution.node_name} ({execution.node})",
     ]
@@ -227,7 +227,7 @@ def execution_form(execution: Execution) -> dict[str, object]:
     return {
         "id": execution.id,
         "state": execution.state.value,
-        "request": execution.request.text,
+        "request": execution.shown.text,
         "node": execution.node_name,
         "node_fingerprint": execution.node,
         "asked_by": execution.asker,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NewType
@@ -233,6 +233,24 @@ class Step:
     """The trigger, or `requested`, `vote`, `told`, `stop`."""
     by: str | None
     detail: str | None
+
+
+def wiped(execution: Execution) -> Execution:
+    """Without the secrets of its request and the values of its environment: what runs no more needs neither.
+
+    The hash stays the true one: it says what was decided and run, and cannot be turned back.
+    """
+    command = execution.command
+    if command is None:
+        return replace(execution, request=execution.shown)
+    shown = execution.shown
+    return replace(
+        execution,
+        request=shown,
+        command=replace(
+            command, argv=shown.argv, script=shown.script, env=tuple((name, "") for name, _ in command.env)
+        ),
+    )
 
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

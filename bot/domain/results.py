@@ -88,6 +88,11 @@ def _asks(execution: Execution, action: Action) -> tuple[FormField, ...]:
     return tuple(field for field, is_needed in needed if is_needed)
 
 
+def _again(execution: Execution) -> tuple[Action, ...]:
+    """What held a secret is not kept, so it cannot be asked for again by a button."""
+    return (Action.AGAIN,) if execution.masked is None else ()
+
+
 def deciders_of(execution: Execution) -> str:
     """Who decided it: everybody whose yes counted, or the one who said no."""
     named = execution.approved_by if execution.state is not S.DENIED else ()
@@ -111,7 +116,8 @@ def outcome(execution: Execution, state: ExecutionState, capabilities: Capabilit
     ]
     if state is S.LOST:
         blocks.append(Prose(spans=("Look on the node before you run it again: it may have run.",)))
-    buttons = () if execution.command_hash is None else buttons_of(execution, execution.command_hash, Action.AGAIN)
+    shown = execution.command_hash
+    buttons = () if shown is None else buttons_of(execution, shown, *_again(execution))
     return Post(
         kind=PostKind.NOTICE, blocks=tuple(blocks), buttons=buttons, execution_id=execution.id, status=state.value
     )
@@ -134,7 +140,7 @@ def _result(execution: Execution, result: ExecutionResult, capabilities: Capabil
         ),
         *_output_blocks(execution, result, room, is_attached=attachment is not None),
     ]
-    actions = (Action.AGAIN, Action.OUTPUT) if is_cut and attachment is None else (Action.AGAIN,)
+    actions = (*_again(execution), *((Action.OUTPUT,) if is_cut and attachment is None else ()))
     shown = execution.command_hash
     return Post(
         kind=PostKind.RESULT,

@@ -13,6 +13,7 @@ import random
 from dataclasses import dataclass, field
 
 from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
+from bot.domain.mask import Masker
 from bot.domain.node import Pairing
 from bot.domain.retry import delay_s
 from bot.domain.verdict import Allow, Ask
@@ -36,6 +37,7 @@ class Dispatch:
     hub: NodeHub
     policies: Policies
     signals: Signals
+    masker: Masker = field(default_factory=Masker)
     tasks: Tasks = field(default_factory=lambda: Tasks("dispatch", limit=_MAX_HAND_OVERS))
     under_way: set[ExecutionId] = field(default_factory=set)
 
@@ -148,9 +150,9 @@ class Dispatch:
         if execution is None or execution.state is not ExecutionState.APPROVED:
             return
         if refusal.already_started:
-            already_handed_over(tx, execution, refusal.reason)
+            already_handed_over(tx, execution, self.masker.text(refusal.reason))
         else:
-            leave(tx, execution, Trigger.REFUSE, by=execution.node_name, reason=refusal.reason)
+            leave(tx, execution, Trigger.REFUSE, by=execution.node_name, reason=self.masker.text(refusal.reason))
 
     async def _stop(self, execution: Execution) -> None:
         try:

@@ -14,6 +14,7 @@ from typing import get_args
 from bot.domain.event import InputKind, InputState, NewEvent, NewInput, Payload, Say
 from bot.domain.execution import ExecutionId
 from bot.domain.gate import AskToPair, Closed, Gate
+from bot.domain.mask import Masker
 from bot.domain.message import (
     Action,
     Answer,
@@ -73,6 +74,7 @@ class Intake:
     noted: dict[tuple[str, str, Closed], float] = field(default_factory=dict)
     """When it was last logged that somebody was ignored there, and why. In memory only."""
     fallbacks: Fallbacks = field(default_factory=dict)
+    masker: Masker = field(default_factory=Masker)
 
     async def message(self, message: InboundMessage) -> Answer:
         """Record a message; a repeated delivery changes nothing, and neither does one that the gate ignores."""
@@ -95,7 +97,10 @@ class Intake:
             session = self._session(message.peer, message.sender)
             decider = self._decider(message.peer, message.sender)
             new = _input(session, address, message.sender, message.delivery, message.text, decider)
-            input_id = tx.inputs.add(replace(new, state=InputState.ANSWERED) if settled else new)
+            if settled:
+                # No turn reads it any more: it is kept as it may be read.
+                new = replace(new, state=InputState.ANSWERED, text=self.masker.text(new.text))
+            input_id = tx.inputs.add(new)
             if input_id is None:
                 return False
             reopen(tx, message.peer)
@@ -214,9 +219,7 @@ class Intake:
         execution_id = ExecutionId(button.execution_id)
         if button.action not in _DECIDING:
             return self._ask_for(tx, press, f"{button.action.value} {execution_id}")
-        word = Word(
-            action=button.action, shown=button.shown, reason=press.reason.strip()[:MAX_REASON_CHARS], code=press.code
-        )
+        word = Word(action=button.action, shown=button.shown, reason=self._reason(press.reason), code=press.code)
         if press.message_id is None:
             # A view of this person alone, made from the execution's row: the hash says what it showed.
             return decide(tx, self.policies.now, decider, execution_id, word)
@@ -251,23 +254,26 @@ class Intake:
     def _act(self, tx: Tx, words: Urgent, decider: Decider, here: Peer) -> str:
         match words:
             case Pause():
-                return switch(tx, self.policies.now, decider, pause=True, reason=words.reason)
+                return switch(tx, self.policies.now, decider, pause=True, reason=self._reason(words.reason))
             case Resume():
                 return switch(tx, self.policies.now, decider, pause=False)
             case Approve():
                 word = Word(
                     action=Action.ALWAYS if words.always else Action.APPROVE,
                     shown=None,
-                    reason=words.reason,
+                    reason=self._reason(words.reason),
                     code=words.code,
                     pattern=words.pattern,
                     typed_in=here,
                 )
             case Deny():
-                word = Word(action=Action.DENY, shown=None, reason=words.reason, typed_in=here)
+                word = Word(action=Action.DENY, shown=None, reason=self._reason(words.reason), typed_in=here)
             case _:
                 word = Word(action=Action.STOP, shown=None, typed_in=here)
         return decide(tx, self.policies.now, decider, words.id, word)
+
+    def _reason(self, text: str) -> str:
+        return self.masker.text(text.strip()[:MAX_REASON_CHARS])
 
     def _session(self, peer: Peer, sender: Sender) -> SessionKey:
         return key_for(peer, person=self.policies.now.directory.identify(peer.channel, sender.native), scope=self.scope)

@@ -69,5 +69,5 @@ def _may_decide(policy: Policy, execution: Execution, person: PersonId) -> bool:
 
 
 def _of(execution: Execution) -> Suggestion:
-    line = " ⏎ ".join(execution.request.text.splitlines())
+    line = " ⏎ ".join(execution.shown.text.splitlines())
     return Suggestion(value=execution.id, shown=f"{execution.id} · {cut_middle(line, LISTED_CHARS, '')}")

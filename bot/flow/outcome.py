@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.domain.event import InputKind, NewEvent, NewInput, Payload, TellOutcome
-from bot.domain.execution import Execution, ExecutionState, Trigger
+from bot.domain.execution import FINAL, Execution, ExecutionState, Trigger, next_state, wiped
 from bot.domain.session import DeliveryId
 from bot.ports import Tx
 
@@ -22,8 +22,10 @@ def leave(
     ago by a clock that is behind would be pruned as soon as it is told.
     """
     since = execution.decided_at or execution.created_at
+    ended_at = at if at is not None and since <= at <= tx.now else tx.now
+    ended = replace(execution, reason=reason, ended_at=ended_at)
     moved = tx.executions.move(
-        replace(execution, reason=reason, ended_at=at if at is not None and since <= at <= tx.now else tx.now),
+        wiped(ended) if next_state(execution.state, trigger) in FINAL else ended,
         trigger,
         by=by,
         detail=reason,

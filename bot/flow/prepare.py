@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from bot.domain.command import Command, Limits, command_hash
 from bot.domain.event import NewEvent, ShowCard
 from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
+from bot.domain.mask import Masker
 from bot.domain.message import Capabilities
 from bot.domain.render import fits_one_message
 from bot.domain.session import Peer, ReturnAddress
@@ -40,6 +41,7 @@ class Preparation:
     limits: Limits
     capabilities_at: Callable[[Peer], Capabilities | None]
     """What the channel of a peer can show; None where no such account is configured."""
+    masker: Masker = field(default_factory=Masker)
     tasks: Tasks = field(default_factory=lambda: Tasks("prepare", limit=_MAX_INSPECTIONS))
     under_way: set[ExecutionId] = field(default_factory=set)
 
@@ -79,7 +81,7 @@ class Preparation:
         if execution is None or execution.state is not ExecutionState.PREPARING:
             return
         if isinstance(found, NodeRefusal):
-            leave(tx, execution, Trigger.REFUSE, by=execution.node_name, reason=found.reason)
+            leave(tx, execution, Trigger.REFUSE, by=execution.node_name, reason=self.masker.text(found.reason))
             return
         lie = _lie(found, execution, self.limits)
         if lie is not None:

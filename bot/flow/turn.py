@@ -23,6 +23,7 @@ from bot.domain.execution import (
     ExecutionState,
     Trigger,
 )
+from bot.domain.mask import Masker
 from bot.domain.node import Node, Pairing
 from bot.domain.policy import Subject, analysed
 from bot.domain.retry import delay_s
@@ -64,6 +65,7 @@ class Turns:
     limits: Limits
     settled_at: float = 0.0
     """Until then a node that is missing may just be coming back: the gateway has only started."""
+    masker: Masker = field(default_factory=Masker)
     tasks: Tasks = field(default_factory=lambda: Tasks("turn", limit=_MAX_TURNS))
 
     async def step(self) -> bool:
@@ -123,6 +125,11 @@ class Turns:
         if not tx.inputs.answer(inputs, token=token):
             # The lease ran out and another turn has these inputs: nothing of this one may exist.
             raise StaleRow("the claim of this turn is over")
+        for one in inputs:
+            # The execution's row alone keeps what is to run; what was written is kept as it may be read.
+            text = self.masker.text(one.text)
+            if text != one.text:
+                tx.inputs.reword(one.id, text)
         by_id = {one.id: one for one in inputs}
         for number, step in enumerate(steps):
             answered = by_id[step.input_id]
@@ -166,6 +173,7 @@ class Turns:
             node_name=found.name,
             subject=Subject(analysis=analysed(step.request)),
         )
+        masked = self.masker.request(step.request)
         seed = f"{asked.id}:{asked.created_at!r}:{identity}"
         execution = Execution(
             id=draw_id(f"{seed}:0"),
@@ -176,6 +184,7 @@ class Turns:
             asker_native=asked.person_native,
             asker_name=asked.person_name or asked.person,
             request=step.request,
+            masked=None if masked == step.request else masked,
             node=found.fingerprint,
             node_name=found.name,
             created_at=tx.now,

@@ -174,6 +174,9 @@ class StoredInputs(Connected):
         state = INPUT_TRANSITIONS[InputState.CLAIMED][InputTrigger.ANSWER].value
         return self._settle(inputs_, token, {"state": state, "answered_at": self.now})
 
+    def reword(self, input_id: InputId, text: str) -> None:
+        self.connection.execute(update(inputs).where(inputs.c.id == input_id).values(text=text))
+
     def release(self, inputs_: Sequence[Input], *, token: ClaimToken, not_before: float) -> bool:
         return self._settle(inputs_, token, {"state": _RELEASED, "not_before": not_before})
 

@@ -25,6 +25,7 @@ from bot.domain.execution import (
     Stream,
 )
 from bot.domain.gate import Closed, Gate
+from bot.domain.mask import Masker
 from bot.domain.message import Action, Answer, Button, ButtonPress, Capabilities, InboundMessage, Reaction, Sender
 from bot.domain.policy import Policy, Rule, Verdict
 from bot.domain.session import (
@@ -129,6 +130,7 @@ class Stage:
     scope: DirectScope = DirectScope.PER_ACCOUNT_CHANNEL_PEER
     gate: Gate = OPEN_GATE
     """Hears everybody everywhere, where a test lays no other one ready."""
+    masker: Masker = field(default_factory=Masker)
     noted: dict[tuple[str, str, Closed], float] = field(default_factory=dict)
     listening_since: float = START
     settled_at: float = START
@@ -145,7 +147,9 @@ class Stage:
 
     @property
     def intake(self) -> Intake:
-        return Intake(self.store, self.policies, self.signals, self.scope, gate=self.gate, noted=self.noted)
+        return Intake(
+            self.store, self.policies, self.signals, self.scope, gate=self.gate, noted=self.noted, masker=self.masker
+        )
 
     @property
     def reports(self) -> Completion:
@@ -153,17 +157,21 @@ class Stage:
 
     def turns(self) -> Turns:
         agent = self.agent or CommandsAgent(self.store, self.hub, self.policies)
-        return Turns(self.store, agent, self.hub, self.policies, self.signals, self.limits, self.settled_at)
+        return Turns(
+            self.store, agent, self.hub, self.policies, self.signals, self.limits, self.settled_at, self.masker
+        )
 
     def preparation(self) -> Preparation:
-        return Preparation(self.store, self.hub, self.policies, self.signals, self.limits, self._capabilities_at)
+        return Preparation(
+            self.store, self.hub, self.policies, self.signals, self.limits, self._capabilities_at, self.masker
+        )
 
     def _capabilities_at(self, peer: Peer) -> Capabilities | None:
         channel = self.channels.get((peer.channel, peer.account))
         return None if channel is None else channel.capabilities
 
     def dispatch(self) -> Dispatch:
-        return Dispatch(self.store, self.hub, self.policies, self.signals)
+        return Dispatch(self.store, self.hub, self.policies, self.signals, self.masker)
 
     def heartbeat(self) -> Heartbeat:
         return Heartbeat(self.store, self.channels, self.clock, self.signals)
