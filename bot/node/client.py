@@ -29,7 +29,10 @@ from bot.node.identity import KeyPair, check_gateway, fingerprint, load_or_creat
 from bot.node.inspect import Inspector
 from bot.node.outbox import Outbox
 from bot.node.protocol import Close, NodeEnd
+from bot.node.rules_file import RulesFile
+from bot.node.rules_shown import opening_words
 from bot.node.settings import NodeSettings
+from bot.node.spawn import forbid_core_dumps
 from bot.node.spool import Spool
 from bot.node.tree import become_subreaper
 
@@ -68,16 +71,20 @@ def _silent(_line: str) -> None:
 async def run_node(settings: NodeSettings, *, tell: Tell = _silent) -> None:
     """Until SIGTERM or SIGINT, or cancelled. `tell` gets one line for each thing that a person should know.
 
-    Raises `NodeUnusable` or `StateDirBusy` where it cannot run here. On the way out every command is stopped and its
-    end is in the journal.
+    Raises `NodeUnusable`, `StateDirBusy` or `ConfigError` where it cannot run here. On the way out every command is
+    stopped and its end is in the journal.
     """
+    rules = RulesFile.found(settings.rules_file, settings.state_dir)
+    for line in opening_words(rules, settings):
+        tell(line)
+    forbid_core_dumps()
     with held(settings.state_dir):
         key = load_or_create_key(settings.state_dir / KEY_FILE)
         spool = await asyncio.to_thread(Spool, settings.state_dir, spool_bytes=settings.spool_bytes)
         become_subreaper()
         outbox = Outbox(spool)
-        desk = Desk(settings, Inspector(settings, key.fingerprint), spool, outbox)
-        client = Client(settings, key, desk, outbox, tell)
+        desk = Desk(settings, Inspector(settings, key.fingerprint, rules), spool, outbox)
+        client = Client(settings, rules, key, desk, outbox, tell)
         async with _asked_to_end() as ending, client.running():
             try:
                 await ending.wait()
@@ -92,8 +99,11 @@ async def run_node(settings: NodeSettings, *, tell: Tell = _silent) -> None:
 class Client:
     """The connection of one node, made anew for ever."""
 
-    def __init__(self, settings: NodeSettings, key: KeyPair, desk: Desk, outbox: Outbox, tell: Tell) -> None:
+    def __init__(
+        self, settings: NodeSettings, rules: RulesFile, key: KeyPair, desk: Desk, outbox: Outbox, tell: Tell
+    ) -> None:
         self._settings = settings
+        self._rules = rules
         self._key = key
         self._desk = desk
         self._outbox = outbox
@@ -176,7 +186,12 @@ class Client:
         challenge = await connection.receive()
         if not isinstance(challenge, Challenge):
             raise MalformedFrame("the gateway answered the hello with something else than its challenge")
-        check_gateway(self._settings.state_dir / PIN_FILE, challenge.public_key, self._settings.expected_gateway)
+        check_gateway(
+            self._settings.state_dir / PIN_FILE,
+            challenge.public_key,
+            self._settings.expected_gateway,
+            obeyed=self._rules.current().gateways,
+        )
         await connection.send_text(connection.end.proof())
         welcome = await connection.receive()
         if not isinstance(welcome, Welcome):

@@ -11,6 +11,7 @@ import hmac
 import os
 import re
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,14 +110,21 @@ def load_or_create_key(path: Path) -> KeyPair:
     return KeyPair(loaded)
 
 
-def check_gateway(pin: Path, public_key: bytes, expected: NodeFingerprint | None) -> None:
+def check_gateway(
+    pin: Path, public_key: bytes, expected: NodeFingerprint | None, *, obeyed: Collection[NodeFingerprint] = ()
+) -> None:
     """Hold a gateway, which has proved this key, to the one of the first contact. Raises `Untrusted`.
 
-    `expected` is what an operator configured; it is checked first, and then also pinned.
+    `expected` is what an operator configured; it is checked first, and then also pinned. `obeyed` is the node's own
+    policy: where it names keys, they are its keeper's word, and the first contact is none.
     """
     shown = fingerprint(public_key)
+    if obeyed and shown not in obeyed:
+        raise Untrusted(f"the gateway's key is {shown}, which is none of those that this node obeys")
     if expected is not None and not hmac.compare_digest(shown, expected):
         raise Untrusted(f"the gateway's key is {shown}, but {expected} is configured; somebody may stand in between")
+    if obeyed:
+        return
     try:
         if not pin.exists():
             write_new(pin, public_key.hex().encode("ascii") + b"\n")

@@ -6,27 +6,42 @@ is refused. Deliberately absent: starting anything. Files are read here, so call
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import logging
 import os
-import pwd
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.domain.command import SHELL, Command, FileDigest, Limits, NodeFingerprint, is_of_old_form, lower_of
-from bot.node.operands import interpreter_line, script_operands
+from bot.domain.command import (
+    SHELL,
+    Command,
+    FileDigest,
+    Limits,
+    NodeFingerprint,
+    Request,
+    is_of_old_form,
+    lower_of,
+)
+from bot.domain.shell import analyse
+from bot.errors import ConfigError
+from bot.node.account import Account, account_named, own_account
+from bot.node.digest import Digests, Unbound, checked_text, size_of
+from bot.node.drift import difference
+from bot.node.named import Named, named_files
+from bot.node.operands import interpreter_line
+from bot.node.rules import Rules, Seen
+from bot.node.rules_file import RulesFile
 from bot.node.settings import NodeSettings
 from bot.ports import NodeRefusal
 
-_BLOCK_BYTES = 1_048_576
+log = logging.getLogger(__name__)
+
 _MAX_PROGRAMS = 10
 """Interpreters of interpreters, two a line with `env`; Linux follows five lines at most: fs/exec.c."""
+_MAX_FILES = 64
+"""Of one command; a shell text of people names some ten programs."""
 _PLAIN_ENV = ("LANG", "LC_ALL", "TZ")
-
-
-class _Refusal(Exception):
-    """Carries the reason out of the depth; never leaves this module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,7 @@ class Inspector:
 
     settings: NodeSettings
     node: NodeFingerprint
+    rules: RulesFile
 
     def inspect(
         self, argv: tuple[str, ...], script: str | None, limits: Limits, *, gateway: str = ""
@@ -42,7 +58,7 @@ class Inspector:
         """The whole command. A refusal says what is missing and the remedy."""
         try:
             return self._inspect(argv, script, limits, gateway)
-        except _Refusal as refusal:
+        except Unbound as refusal:
             return NodeRefusal(reason=str(refusal))
 
     def differences(self, approved: Command) -> str | None:
@@ -52,22 +68,36 @@ class Inspector:
         now = self.inspect(approved.argv, approved.script, approved.limits, gateway=approved.gateway)
         if isinstance(now, NodeRefusal):
             return now.reason
-        return _difference(approved, now)
+        return difference(approved, now)
 
     def _inspect(self, argv: tuple[str, ...], script: str | None, limits: Limits, gateway: str) -> Command:
         if not argv or not argv[0]:
-            raise _Refusal("there is no program to run; name one")
+            raise Unbound("there is no program to run; name one")
         if script is not None and argv != (SHELL, "-c", script):
-            raise _Refusal(f"a shell script is run by {SHELL} -c and by nothing else")
+            raise Unbound(f"a shell script is run by {SHELL} -c and by nothing else")
         for word in argv:
-            _check_text("an argument", word)
-        cwd = self._cwd()
-        env = self._env()
+            checked_text("an argument", word)
+        rules = self._current_rules()
+        account = self._account(rules)
+        cwd = self._cwd(account)
         executable = self._find(argv[0], cwd)
-        files: dict[str, FileDigest] = {}
-        self._digest_program(executable, cwd, files)
-        for operand in script_operands(executable, argv, cwd):
-            self._digest(operand, files)
+        request = Request(text=script or "", argv=argv, script=script)
+        analysis = analyse(request)
+        named = named_files(
+            request, analysis, cwd=cwd, program=executable, find=lambda name: self._find_or_none(name, cwd)
+        )
+        refusal = rules.refusal(
+            Seen(
+                request=request,
+                analysis=analysis,
+                gateway=gateway,
+                cwd=cwd,
+                programs=tuple(named.programs),
+                scripts=tuple(named.scripts),
+            )
+        )
+        if refusal is not None:
+            raise Unbound(refusal)
         return Command(
             node=self.node,
             argv=argv,
@@ -75,163 +105,125 @@ class Inspector:
             executable=executable,
             cwd=cwd,
             cwd_id=_id_of(cwd),
-            user=_user().pw_name,
+            user=account.name,
             gateway=gateway,
-            env=tuple(sorted(env.items())),
-            limits=lower_of(limits, self.settings.limits),
-            files=tuple(files.values()),
+            env=tuple(sorted(self._env(account, rules).items())),
+            limits=lower_of(lower_of(limits, self.settings.limits), rules.limits),
+            files=self._files(executable, named, cwd),
         )
 
-    def _cwd(self) -> str:
-        wanted = self.settings.work_dir or Path(_user().pw_dir)
+    def _current_rules(self) -> Rules:
+        try:
+            return self.rules.current()
+        except ConfigError as fault:
+            # Whoever asks in a chat is not shown the file; its keeper finds every fault with `homing node check`.
+            log.error("rules.unusable", extra={"faults": len(fault.faults)})  # noqa: TRY400 -- no traceback: it is a file
+            raise Unbound(
+                "this node's own policy cannot be read now; whoever keeps the node has to look at it"
+            ) from None
+
+    def _account(self, rules: Rules) -> Account:
+        account = own_account() if rules.user is None else account_named(rules.user)
+        if account is None:
+            raise Unbound(f"this node has no account {rules.user} any more; whoever keeps the node has to look at it")
+        return account
+
+    def _cwd(self, account: Account) -> str:
+        wanted = self.settings.work_dir or Path(account.home)
         try:
             real = wanted.resolve(strict=True)
         except (OSError, RuntimeError):
-            raise _Refusal(
+            raise Unbound(
                 f"the node's work directory {wanted} is not there; make it, or start the node with another --work-dir"
             ) from None
         if not real.is_dir() or not os.access(real, os.X_OK):
-            raise _Refusal(
+            raise Unbound(
                 f"the node's work directory {real} is no directory that its user may enter; "
                 "change its mode, or start the node with another --work-dir"
             )
-        return _check_text("the work directory", str(real))
+        return checked_text("the work directory", str(real))
 
-    def _env(self) -> Mapping[str, str]:
-        user = _user()
+    def _env(self, account: Account, rules: Rules) -> Mapping[str, str]:
         env = {
             "PATH": self.settings.path,
-            "HOME": user.pw_dir,
-            "USER": user.pw_name,
-            "LOGNAME": user.pw_name,
-            "SHELL": user.pw_shell or SHELL,
+            "HOME": account.home,
+            "USER": account.name,
+            "LOGNAME": account.name,
+            "SHELL": account.shell,
             "LANG": "C.UTF-8",
         }
-        for name in (*_PLAIN_ENV, *self.settings.env_names):
+        further = self.settings.env_names if rules.env_names is None else rules.env_names
+        for name in (*_PLAIN_ENV, *further):
             value = os.environ.get(name)
             if value is not None:
-                env[name] = _check_text(f"the variable {name}", value)
+                env[name] = checked_text(f"the variable {name}", value)
         return env
 
     def _find(self, name: str, cwd: str) -> str:
         if "/" in name:
             found = Path(cwd, name)
             if not found.exists():
-                raise _Refusal(f"{name} is not there, as the node sees it from {cwd}; look at the path")
+                raise Unbound(f"{name} is not there, as the node sees it from {cwd}; look at the path")
         else:
             tried = (Path(directory, name) for directory in self.settings.path.split(":"))
             hit = next((path for path in tried if path.is_file() and os.access(path, os.X_OK)), None)
             if hit is None:
-                raise _Refusal(
+                raise Unbound(
                     f"the program {name} is not found on the node; install it there, write its whole path, "
                     f"or start the node with a --path that holds it (it searches {self.settings.path})"
                 )
             found = hit
         real = Path(os.path.realpath(found))
         if not real.is_file():
-            raise _Refusal(f"{real} is no file that can be run; look at the path")
+            raise Unbound(f"{real} is no file that can be run; look at the path")
         if not os.access(real, os.X_OK):
-            raise _Refusal(f"{real} may not be run by the node's user; make it executable: chmod +x {real}")
-        return _check_text("the program's path", str(real))
+            raise Unbound(f"{real} may not be run by the node's user; make it executable: chmod +x {real}")
+        return checked_text("the program's path", str(real))
 
-    def _digest_program(self, executable: str, cwd: str, files: dict[str, FileDigest]) -> None:
+    def _find_or_none(self, name: str, cwd: str) -> str | None:
+        # OSError, ValueError: a word of a shell text that is no path at all, over-long or with a NUL.
+        with contextlib.suppress(Unbound, OSError, ValueError):
+            return self._find(name, cwd) if name else None
+        return None
+
+    def _files(self, executable: str, named: Named, cwd: str) -> tuple[FileDigest, ...]:
+        digests = Digests(most_bytes=self.settings.digest_bytes)
+        self._digest_program(executable, cwd, digests)
+        for path in named.needed:
+            digests.add(path)
+        left_bytes, left_out = self.settings.digest_bytes, named.left_out
+        for path in named.files:
+            size = size_of(path)
+            if path in digests:
+                continue
+            if size is None or size > left_bytes or len(digests) >= _MAX_FILES:
+                left_out += 1
+                continue
+            left_bytes -= size
+            try:
+                self._digest_program(path, cwd, digests)
+            except Unbound:
+                left_out += 1
+        if left_out:
+            log.info("inspection.left_out", extra={"words": left_out})
+        return digests.all()
+
+    def _digest_program(self, executable: str, cwd: str, digests: Digests) -> None:
         """The program, and what its first line names to interpret it."""
         todo = [executable]
-        while todo and len(files) < _MAX_PROGRAMS:
-            for name in interpreter_line(self._digest(todo.pop(), files)):
+        for _ in range(_MAX_PROGRAMS):
+            if not todo:
+                return
+            head, _ = digests.add(todo.pop())
+            for name in interpreter_line(head):
                 real = self._find(name, cwd)
-                if real not in files and real not in todo:
+                if real not in digests and real not in todo:
                     todo.append(real)
-
-    def _digest(self, path: str, files: dict[str, FileDigest]) -> bytes:
-        """Add the file's digest; returns its first bytes."""
-        real = _check_text("a file's path", os.path.realpath(path))
-        digest = hashlib.sha256()
-        head = b""
-        try:
-            # Without O_NONBLOCK the open of a FIFO waits for a writer.
-            opened = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as fault:
-            if real not in files and fault.errno is not None and os.access(real, os.X_OK):
-                return self._unreadable(real, files)
-            raise _Refusal(f"{real} cannot be read by the node's user ({fault.strerror}); change its mode") from None
-        try:
-            seen = os.fstat(opened)
-            if not stat.S_ISREG(seen.st_mode):
-                raise _Refusal(f"{real} is no regular file, so nothing can bind an approval to what is in it")
-            size_bytes = 0
-            while block := os.read(opened, _BLOCK_BYTES):
-                head = head or block[:512]
-                size_bytes += len(block)
-                if size_bytes > self.settings.digest_bytes:
-                    raise _Refusal(
-                        f"{real} is larger than the {self.settings.digest_bytes // 1_048_576} MiB that the node "
-                        "checks; start the node with a higher bound"
-                    )
-                digest.update(block)
-        except OSError as fault:
-            raise _Refusal(f"{real} cannot be read ({fault.strerror})") from None
-        finally:
-            os.close(opened)
-        files[real] = FileDigest(path=real, sha256=digest.hexdigest())
-        return head
-
-    def _unreadable(self, real: str, files: dict[str, FileDigest]) -> bytes:
-        """A program that may be run but not read (mode 4711): bound by its inode and times, which a rewrite changes."""
-        seen = os.stat(real)  # noqa: PTH116 -- beside os.open and os.access, one family
-        said = f"{seen.st_dev}:{seen.st_ino}:{seen.st_size}:{seen.st_mtime_ns}:{seen.st_ctime_ns}"
-        files[real] = FileDigest(path=real, sha256=hashlib.sha256(said.encode("ascii")).hexdigest())
-        return b""
-
-
-def _difference(approved: Command, now: Command) -> str | None:
-    before = {file.path: file.sha256 for file in approved.files}
-    after = {file.path: file.sha256 for file in now.files}
-    changed = sorted(path for path in before.keys() & after.keys() if before[path] != after[path])
-    if changed:
-        return f"{changed[0]} has changed since the command was inspected; ask again"
-    if approved.executable != now.executable:
-        return f"{approved.argv[0]} is now {now.executable}, and was {approved.executable}; ask again"
-    if approved.cwd != now.cwd:
-        return f"the work directory is now {now.cwd}, and was {approved.cwd}; ask again"
-    if approved.cwd_id != now.cwd_id:
-        return f"{now.cwd} is another directory now, put under the same path; ask again"
-    if approved.user != now.user:
-        return f"commands run as {now.user} now, and {approved.user} was approved; ask again"
-    if before.keys() != after.keys():
-        other = sorted(before.keys() ^ after.keys())
-        return f"{other[0]} is a file of this command only before or only after it was inspected; ask again"
-    if approved.env != now.env:
-        names = sorted({name for name, _ in set(approved.env) ^ set(now.env)})
-        return f"the environment of commands on the node has changed ({', '.join(names)}); ask again"
-    if approved.limits != now.limits:
-        return "the node's limits are lower now than what was approved; ask again"
-    if approved != now:
-        return "the command is for another node; ask again"
-    return None
 
 
 def _id_of(directory: str) -> str:
     try:
         seen = os.stat(directory)  # noqa: PTH116 -- beside os.open and os.access, one family
     except OSError as fault:
-        raise _Refusal(f"the work directory {directory} went away ({fault.strerror}); ask again") from None
+        raise Unbound(f"the work directory {directory} went away ({fault.strerror}); ask again") from None
     return f"{seen.st_dev}:{seen.st_ino}"
-
-
-def _user() -> pwd.struct_passwd:
-    try:
-        return pwd.getpwuid(os.getuid())
-    except KeyError:
-        # A container with a bare user id.
-        return pwd.struct_passwd((f"#{os.getuid()}", "x", os.getuid(), os.getgid(), "", "/", SHELL))
-
-
-def _check_text(what: str, text: str) -> str:
-    if "\x00" in text:
-        raise _Refusal(f"{what} holds a NUL character, which no program can be given")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise _Refusal(f"{what} is not UTF-8, so nobody can be shown what would run; rename it") from None
-    return text

@@ -129,6 +129,7 @@ class Launches:
                 raw=raw,
                 raw_bytes=self._settings.raw_bytes,
             )
+            await begun.process.begun()
         except (OSError, ValueError) as fault:
             # The child reports a failed exec before anything of the command runs.
             why = fault.strerror if isinstance(fault, OSError) else "its arguments or environment are not possible"

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from bot.domain.command import Command
 from bot.domain.execution import Ending, ExecutionResult, Stream
 from bot.node.capture import Capture
+from bot.node.spawn import Spawn
 from bot.node.tree import Families, group_lives, signal_all, signal_group
 
 _READ_BYTES = 65_536
@@ -79,7 +80,7 @@ class _Tap:
 
 
 class Process:
-    """`Process.start` raises `OSError` where nothing was started; then `ended` gives the one result."""
+    """`start`, and after it `begun`, raise `OSError` where nothing was started; then `ended` gives the one result."""
 
     def __init__(
         self, command: Command, families: Families, patience: Patience, raw: int | None, raw_bytes: int
@@ -95,20 +96,12 @@ class Process:
         self._taps = (_Tap(Stream.OUT, self), _Tap(Stream.ERR, self))
         self._began = time.monotonic()
         try:
-            self._popen = subprocess.Popen(  # noqa: S603 -- the approved command, without a shell
-                command.argv,
-                executable=command.executable,
-                cwd=command.cwd,
-                env=dict(command.env),
-                stdin=subprocess.DEVNULL,
-                stdout=self._taps[0].writer,
-                stderr=self._taps[1].writer,
-                start_new_session=True,
-            )
+            self._spawn = Spawn(command, out=self._taps[0].writer, err=self._taps[1].writer)
         except (OSError, ValueError, subprocess.SubprocessError):
             for tap in self._taps:
                 tap.abandon()
             raise
+        self._popen = self._spawn.popen
         # In the same breath as the start: nobody else may reap it.
         families.begin(self.pid, frozenset(tap.name for tap in self._taps))
         self._pidfd = os.pidfd_open(self.pid)
@@ -128,6 +121,20 @@ class Process:
     ) -> Process:
         """Start it now. `raw` is a file to which at most `raw_bytes` of both streams are written as they come."""
         return cls(command, families, patience or Patience(), raw, raw_bytes)
+
+    async def begun(self) -> None:
+        """Until it is the command. Raises `OSError` where it never became it: then nothing ran, and nothing is left."""
+        is_begun = False
+        try:
+            await self._spawn.settled()
+            is_begun = True
+        finally:
+            if not is_begun:
+                signal_group(self.pid, signal.SIGKILL)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_KILL_S):
+                        await self._exited.wait()
+                self._let_go()
 
     @property
     def pid(self) -> int:
@@ -226,6 +233,7 @@ class Process:
         )
 
     def _let_go(self) -> None:
+        self._spawn.abandon()
         for tap in self._taps:
             tap.close()
         asyncio.get_running_loop().remove_reader(self._pidfd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +26,15 @@ _DANGEROUS = re.compile(
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
+def faults_of_env_names(names: Iterable[str]) -> Iterator[str]:
+    """Which of these are no names, or would make other programs do something else."""
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", name):
+            yield f"{name!r} is no name of an environment variable"
+        elif _DANGEROUS.fullmatch(name):
+            yield f"the environment variable {name!r} changes what other programs do, and is not handed to commands"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
     """Raises `ConfigError`, with every fault, when made with values that no node can run on."""
@@ -35,7 +45,9 @@ class NodeSettings:
     """The node's key, the gateway's pinned key and the journal. One node each."""
     name: str
     work_dir: Path | None = None
-    """Where commands start; the home directory of the node's user where it is left out."""
+    """Where commands start; the home directory of their account where it is left out."""
+    rules_file: Path | None = None
+    """The node's own policy. Left out: `node.toml` in the state directory, where there is one."""
     limits: Limits = field(default_factory=lambda: Limits(timeout_s=86_400.0, output_bytes=MAX_OUTPUT_BYTES))
     """The most that any command gets here, whatever the gateway asks for."""
     env_names: tuple[str, ...] = ()
@@ -83,16 +95,7 @@ class NodeSettings:
         return ()
 
     def _faults_of_env(self) -> tuple[str, ...]:
-        faults = [
-            f"the environment variable {name!r} changes what other programs do, and is not handed to commands"
-            for name in self.env_names
-            if _DANGEROUS.fullmatch(name)
-        ]
-        faults += [
-            f"{name!r} is no name of an environment variable"
-            for name in self.env_names
-            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", name)
-        ]
+        faults = list(faults_of_env_names(self.env_names))
         if not self.path or not all(part.startswith("/") for part in self.path.split(":")):
             faults.append("the search path for programs holds absolute directories, with ':' between them")
         return tuple(faults)

@@ -18,12 +18,11 @@ from pathlib import Path
 from bot.domain.command import Command, Limits, command_hash, parse_request
 from bot.node.desk import Desk
 from bot.node.frames import Accepted, Ack, Go, Inspect, Inspected, Offer
-from bot.node.inspect import Inspector
 from bot.node.journal import State
 from bot.node.outbox import Outbox
 from bot.node.spool import Spool
 from bot.node.tree import become_subreaper
-from tests.node.made import GATEWAY, ID, NODE, settings, until
+from tests.node.made import GATEWAY, ID, inspector, settings, until
 
 COMMAND = "echo started >> {mark}; echo out"
 
@@ -58,7 +57,7 @@ async def live(directory: Path) -> None:
     given = settings(directory)
     become_subreaper()
     spool = Spool(given.state_dir, spool_bytes=given.spool_bytes)
-    desk = Desk(given, Inspector(given, NODE), spool, Outbox(spool))
+    desk = Desk(given, inspector(given), spool, Outbox(spool))
     command = await inspected(desk, directory)
     accepted = await desk.offer(Offer(number=2, execution=ID, command=command, hash=command_hash(command)), GATEWAY)
     assert isinstance(accepted, Accepted)

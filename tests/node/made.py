@@ -19,10 +19,13 @@ from bot.domain.command import Command, Limits, NodeFingerprint, command_hash, p
 from bot.domain.execution import ExecutionId, ExecutionResult
 from bot.domain.node import Known, Node, Pairing
 from bot.errors import StoreError
+from bot.node.account import own_account
 from bot.node.client import run_node
 from bot.node.hub import Hub, HubBounds
 from bot.node.identity import KeyPair, new_key, new_nonce
+from bot.node.inspect import Inspector
 from bot.node.protocol import NodeEnd, State
+from bot.node.rules_file import RulesFile
 from bot.node.settings import NodeSettings
 from bot.ports import Acceptance, NodeRefusal
 
@@ -199,11 +202,21 @@ def settings(tmp_path: Path, url: str = "ws://127.0.0.1:1/node", **fields: objec
     return NodeSettings(gateway_url=url, state_dir=tmp_path / "state", **given)  # type: ignore[arg-type]  # as above
 
 
+def inspector(given: NodeSettings) -> Inspector:
+    return Inspector(given, NODE, RulesFile.found(given.rules_file, given.state_dir))
+
+
 @asynccontextmanager
 async def node(given: NodeSettings, lines: list[str] | None = None) -> AsyncIterator[asyncio.Task[None]]:
     """A node of this process. On leaving it is cancelled: what runs is stopped, and its connection ends."""
     told = lines if lines is not None else []
-    task = asyncio.create_task(run_node(given, tell=told.append))
+
+    def tell(line: str) -> None:
+        # What it says of its policy at the start depends on who runs the tests.
+        if not line.startswith(("warning: ", "this node")):
+            told.append(line)
+
+    task = asyncio.create_task(run_node(given, tell=tell))
     try:
         yield task
     finally:
@@ -240,7 +253,7 @@ def command(*argv: str, cwd: Path | None = None, timeout_s: float = 20.0, output
         executable=os.path.realpath(found),
         cwd=str(here),
         cwd_id=f"{seen.st_dev}:{seen.st_ino}",
-        user="homing",
+        user=own_account().name,
         env=(("PATH", "/usr/bin:/bin"),),
         limits=Limits(timeout_s=timeout_s, output_bytes=output_bytes),
         files=(),

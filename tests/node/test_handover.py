@@ -29,14 +29,13 @@ from bot.node.frames import (
     Refused,
     Stop,
 )
-from bot.node.inspect import Inspector
 from bot.node.journal import State
 from bot.node.launch import START_WITHIN_S
 from bot.node.outbox import Outbox
 from bot.node.settings import NodeSettings
 from bot.node.spool import Spool
 from bot.node.tree import become_subreaper
-from tests.node.made import GATEWAY, ID, NODE, OTHER, settings, until
+from tests.node.made import GATEWAY, ID, NODE, OTHER, inspector, settings, until
 from tests.node.test_spool import no_file_larger_than
 
 
@@ -58,8 +57,8 @@ class Bench:
         """As after a kill: only what is on the disk is left."""
         self.spool = Spool(self.given.state_dir, spool_bytes=self.given.spool_bytes)
         self.outbox = Outbox(self.spool)
-        inspector = Inspector(self.given, NODE)
-        self.desk = Desk(self.given, inspector, self.spool, self.outbox, boot_time=lambda: self.boot_s)
+        inspector_ = inspector(self.given)
+        self.desk = Desk(self.given, inspector_, self.spool, self.outbox, boot_time=lambda: self.boot_s)
 
     @property
     def mark(self) -> Path:

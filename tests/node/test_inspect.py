@@ -11,10 +11,9 @@ import pytest
 
 from bot.domain.command import Command, Limits, canonical, parse_request
 from bot.errors import ConfigError
-from bot.node.inspect import Inspector
 from bot.node.settings import NodeSettings
 from bot.ports import NodeRefusal
-from tests.node.made import NODE, settings
+from tests.node.made import NODE, inspector, settings
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def given(tmp_path: Path) -> NodeSettings:
 
 def look(given: NodeSettings, text: str, limits: Limits | None = None) -> Command | NodeRefusal:
     request = parse_request(text)
-    return Inspector(given, NODE).inspect(request.argv, request.script, limits or Limits())
+    return inspector(given).inspect(request.argv, request.script, limits or Limits())
 
 
 def seen(given: NodeSettings, text: str, limits: Limits | None = None) -> Command:
@@ -96,9 +95,9 @@ def test_f086_dangerous_variables_are_refused_loudly(given: NodeSettings, name: 
 def test_f083_a_shell_script_is_run_by_the_shell_and_nothing_else(given: NodeSettings) -> None:
     found = seen(given, "echo $HOME | wc -c")
     assert found.argv == ("/bin/sh", "-c", "echo $HOME | wc -c")
-    inspector = Inspector(given, NODE)
-    assert isinstance(inspector.inspect(("/bin/bash", "-c", "x"), "x", Limits()), NodeRefusal)
-    assert isinstance(inspector.inspect(("/bin/sh", "-c", "y"), "x", Limits()), NodeRefusal)
+    eyes = inspector(given)
+    assert isinstance(eyes.inspect(("/bin/bash", "-c", "x"), "x", Limits()), NodeRefusal)
+    assert isinstance(eyes.inspect(("/bin/sh", "-c", "y"), "x", Limits()), NodeRefusal)
 
 
 @pytest.mark.parametrize("line", ["{python} deploy.py now", "env A=1 {python} -I deploy.py", "timeout 5 ./deploy.py"])
@@ -131,17 +130,17 @@ def test_f082_every_drift_is_found_and_named(given: NodeSettings, tmp_path: Path
     link.symlink_to(work)
     here = replace(given, work_dir=link)
     approved = seen(here, "./deploy.sh")
-    assert Inspector(here, NODE).differences(approved) is None
+    assert inspector(here).differences(approved) is None
 
     script.write_text("#!/bin/sh\nrm -rf /\n")
-    assert f"{script} has changed" in str(Inspector(here, NODE).differences(approved))
+    assert f"{script} has changed" in str(inspector(here).differences(approved))
     script.write_text("#!/bin/sh\necho hi\n")
-    assert Inspector(here, NODE).differences(approved) is None
+    assert inspector(here).differences(approved) is None
 
     link.unlink()
     write(tmp_path / "elsewhere" / "deploy.sh")
     link.symlink_to(tmp_path / "elsewhere")
-    assert "is now" in str(Inspector(here, NODE).differences(approved))
+    assert "is now" in str(inspector(here).differences(approved))
     link.unlink()
     link.symlink_to(work)
 
@@ -157,10 +156,10 @@ def test_f082_every_drift_is_found_and_named(given: NodeSettings, tmp_path: Path
     }
     for words, changed in changes.items():
         executable = replace(changed, argv=(str(script),)) if changed.cwd == "/" else changed
-        assert words in str(Inspector(here, NODE).differences(executable))
+        assert words in str(inspector(here).differences(executable))
 
     script.unlink()
-    assert "is not there" in str(Inspector(here, NODE).differences(approved))
+    assert "is not there" in str(inspector(here).differences(approved))
 
 
 def test_the_nodes_own_limits_win_where_they_are_lower(given: NodeSettings) -> None:

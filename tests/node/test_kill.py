@@ -14,13 +14,12 @@ from bot.domain.command import command_hash
 from bot.domain.node import Known
 from bot.node.desk import Desk
 from bot.node.frames import Accepted, Ask, Declined, Go, Offer
-from bot.node.inspect import Inspector
 from bot.node.journal import State
 from bot.node.outbox import Outbox
 from bot.node.spool import Spool
 from bot.node.tree import become_subreaper
 from tests.node.killed_program import inspected
-from tests.node.made import GATEWAY, ID, NODE, settings, until
+from tests.node.made import GATEWAY, ID, inspector, settings, until
 
 MOST_STEPS = 80
 
@@ -51,7 +50,7 @@ async def after_the_kill(directory: Path, others: frozenset[int]) -> str:
     starts = lines(mark)
     spool = Spool(given.state_dir, spool_bytes=given.spool_bytes)
     state = spool.state(ID)
-    desk = Desk(given, Inspector(given, NODE), spool, Outbox(spool))
+    desk = Desk(given, inspector(given), spool, Outbox(spool))
     assert starts <= 1
     if starts == 1:
         assert state in {State.UNKNOWN, State.FINISHED} or state is Known.FINISHED
