@@ -22,6 +22,7 @@ MAX_UNITS = 500
 """Commands of one request. A text of 8,000 characters that has more was not made to be read."""
 _THROUGH = programs("sudo doas nice ionice nohup time timeout setsid stdbuf chrt taskset systemd-inhibit")
 """Wrappers that start the command on their line, the same each time, and take nothing for it from elsewhere."""
+_ANYTHING = programs("env xargs parallel sem su ssh busybox toybox coreutils")
 _LAYOUT = str.maketrans("\n\t", "  ")
 _RESERVED = programs("! { } [[ ]] case do done elif else esac fi for function if in select then until while")
 
@@ -119,6 +120,8 @@ def is_grantable(argv: tuple[str, ...]) -> str | None:
         *wrappers, last = unit.views
         named = [view.words[0] or "" for view in unit.views]
         for program in named:
+            if _ANYTHING.intersection(names_of(program)):
+                return f"`{program}` is there to start any other program; {_REMEDY}"
             if IS_GIVEN_CODE.intersection(names_of(program)):
                 return f"`{program}` runs whatever its files or its input say at that moment; {_REMEDY}"
         for view in wrappers:

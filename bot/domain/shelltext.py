@@ -40,6 +40,9 @@ _KNOWN = programs(
 _COMMANDS = programs("command declaration_command unset_command test_command")
 _LITERAL = programs("raw_string comment heredoc_end heredoc_start")
 """Leaves in which nothing is ever started; where they begin and end is looked at by itself."""
+_SUBSTITUTIONS = programs("command_substitution process_substitution")
+_UNQUOTING = programs("arithmetic_expansion expansion string heredoc_body")
+"""Within these a ' may be a character like any other: "${x:-'$(id)'}" runs id."""
 _ACTIVE = re.compile(r"`|\$[({'\"]|[<>]\(")
 _CONTINUED = re.compile(r"[^\s\\]\\\n(?=\S)")
 """A continuation within a word or an operator, which the shell joins before it reads."""
@@ -47,6 +50,12 @@ _ARITHMETIC = re.compile(r"\[[^\]]*(?:\$\(|`)")
 """A subscript that starts something once an arithmetic reads it: x='a[$(id)]'; echo $((x))."""
 _AFTER_A_VALUE = frozenset({b"", b" ", b"\t", b"\n", b";", b"&", b"|", b"<", b">", b")", b"`"})
 _GAP = re.compile(r"(?:[ \t\n]|\\\n)*")
+_GAP_IN_LINE = re.compile(r"(?:[ \t]|\\\n)*")
+_ONE_LINE = programs(
+    "command declaration_command unset_command redirected_statement file_redirect herestring_redirect "
+    "variable_assignments concatenation"
+)
+"""Nodes that no bare line end may be in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +191,8 @@ def _has_no_gap(node: Node, source: bytes) -> bool:
     if node.type == "heredoc_body":
         # Its text before the first expansion is no part of the tree.
         return not any(_ACTIVE.search(gap) for gap in gaps)
-    return all(_GAP.fullmatch(gap) for gap in gaps)
+    blank = _GAP_IN_LINE if node.type in _ONE_LINE else _GAP
+    return all(blank.fullmatch(gap) for gap in gaps)
 
 
 def _is_certain(node: Node, source: bytes) -> bool:
@@ -197,14 +207,18 @@ def _is_certain(node: Node, source: bytes) -> bool:
             # `[[ a && b ]]`: for dash, `[[` is a program like any other, and b one too.
             return text[:2] != "[[" or not any(character in "&|;()<>" for character in text)
         case "command_substitution":
-            return text[:1] != "`" or "\\" not in text
+            # `$((` begins an arithmetic here and a command there.
+            return text[:3] != "$((" and (text[:1] != "`" or ("\\" not in text and text.count("`") == 2))
+        case "raw_string":
+            return not _stands_in(node, _UNQUOTING)
         case "ansi_c_string":
             return "\\'" not in text and not _ACTIVE.search(text[1:])
         case "comment":
             before = source[: node.start_byte].replace(b"\\\n", b"")[-1:]
             return before in {b"", b" ", b"\t", b"\n", b";", b"&", b"|", b"(", b")"}
         case "heredoc_redirect":
-            return _ends_where_it_says(node, source)
+            # bash writes a substitution anew before it runs it, and a here-document in it comes out otherwise.
+            return not _stands_in(node, _SUBSTITUTIONS, through=True) and _ends_where_it_says(node, source)
         case "variable_name":
             return not steers(text) or _is_only_read(node)
         case "expansion":
@@ -215,6 +229,18 @@ def _is_certain(node: Node, source: bytes) -> bool:
             return following in _AFTER_A_VALUE
         case _:
             return bool(node.child_count) or kind in _LITERAL or not node.is_named or not _is_active(node, text)
+
+
+def _stands_in(node: Node, kinds: frozenset[str], *, through: bool = False) -> bool:
+    """Within one of these; a substitution between them begins anew, unless we look `through` it."""
+    parent = node.parent
+    while parent is not None:
+        if parent.type in kinds:
+            return True
+        if parent.type in _SUBSTITUTIONS and not through:
+            return False
+        parent = parent.parent
+    return False
 
 
 def _is_active(node: Node, text: str) -> bool:
@@ -246,6 +272,8 @@ def _ends_where_it_says(node: Node, source: bytes) -> bool:
     if not word:
         return False
     line_end = source.find(b"\n", starts[0].end_byte)
+    if any(child.end_byte > line_end for child in node.children if child.type not in {"heredoc_body", "heredoc_end"}):
+        return False
     strips = any(child.type == "<<-" for child in node.children)
     at = line_end + 1
     for line in source[at:].split(b"\n"):
