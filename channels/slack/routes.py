@@ -20,7 +20,15 @@ log = logging.getLogger(__name__)
 
 BODY_S = 10.0
 """Slack gives up after 3 s: who is slower is somebody else."""
+FREE_BYTES = 64 * 1024
+"""Of each body; nearly all of Slack's are smaller. What is larger shares the room of all, so that strangers who send
+much slowly take neither the memory nor the way of what is small."""
+MAX_HELD_BYTES = 32 * 2**20
 NOTED_EVERY_S = 60.0
+
+
+class _Full(Exception):
+    """So much is being read already that this has to come again."""
 
 
 class Routes:
@@ -29,6 +37,7 @@ class Routes:
         self._account = account
         self._secret = signing_secret
         self._now = now
+        self._held_bytes = 0
         self._unsigned = 0
         self._noted_at: float | None = None
 
@@ -41,9 +50,13 @@ class Routes:
         if not signature or not wire.is_lately(stamp, self._now()):
             return web.Response(status=401)
         try:
-            raw = await _body(request)
+            raw = await self._body(request)
         except TimeoutError:
             return web.Response(status=408)
+        except _Full:
+            return web.Response(status=503)
+        except ConnectionError:
+            return web.Response(status=400)  # who sent it has left
         if raw is None:
             return web.Response(status=413)
         if not wire.is_signed(raw, stamp, signature, secret=self._secret, now=self._now()):
@@ -66,15 +79,21 @@ class Routes:
             log.warning("slack.unsigned", extra={"account": self._account, "count": self._unsigned})
             self._unsigned, self._noted_at = 0, now
 
-
-async def _body(request: web.Request) -> bytes | None:
-    """None where it is larger than anything that Slack sends."""
-    if (request.content_length or 0) > wire.MAX_BODY_BYTES:
-        return None
-    raw = bytearray()
-    async with asyncio.timeout(BODY_S):
-        async for part in request.content.iter_any():
-            raw += part
-            if len(raw) > wire.MAX_BODY_BYTES:
-                return None
-    return bytes(raw)
+    async def _body(self, request: web.Request) -> bytes | None:
+        """None where it is larger than anything that Slack sends. Raises `_Full`."""
+        if (request.content_length or 0) > wire.MAX_BODY_BYTES:
+            return None
+        raw, held = bytearray(), 0
+        try:
+            async with asyncio.timeout(BODY_S):
+                async for part in request.content.iter_any():
+                    raw += part
+                    if len(raw) > wire.MAX_BODY_BYTES:
+                        return None
+                    more = max(0, len(raw) - FREE_BYTES) - held
+                    if self._held_bytes + more > MAX_HELD_BYTES:
+                        raise _Full
+                    self._held_bytes, held = self._held_bytes + more, held + more
+        finally:
+            self._held_bytes -= held
+        return bytes(raw)

@@ -128,6 +128,8 @@ class Routes:
                         raise web.HTTPRequestEntityTooLarge(max_size=wire.BODY_BYTES, actual_size=len(body))
         except TimeoutError:
             raise web.HTTPRequestTimeout(text="too slow") from None
+        except ConnectionError:
+            raise web.HTTPBadRequest(text="who sent it has left") from None
         return bytes(body)
 
     async def _file(self, request: web.Request) -> web.Response:

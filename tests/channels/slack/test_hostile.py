@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import logging
@@ -10,6 +11,7 @@ import random
 import time
 import tracemalloc
 import urllib.parse
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -67,6 +69,57 @@ async def _storm(rig: SlackRig, count: int, dice: random.Random) -> list[int]:
 
     await asyncio.gather(*(one() for _ in range(count)))
     return seen
+
+
+async def test_many_large_bodies_that_never_end_take_neither_memory_nor_way(http_network: SlackNetwork) -> None:
+    async with running(http_network) as rig, aiohttp.ClientSession() as client:
+        headers = {
+            "Content-Type": "application/json",
+            "X-Slack-Request-Timestamp": str(int(time.time())),
+            "X-Slack-Signature": "v0=" + "0" * 64,
+        }
+        url, over, seen = rig.app.request_url or "", asyncio.Event(), list[int]()
+
+        async def body() -> AsyncIterator[bytes]:
+            yield b"x" * 900_000
+            await over.wait()
+
+        async def stranger() -> None:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with client.post(url, data=body(), headers=headers) as answer:
+                    seen.append(answer.status)
+
+        strangers = [asyncio.create_task(stranger()) for _ in range(80)]
+        # 32 MiB are 40 of them.
+        await until(lambda: len(seen) >= 40, what="the rest is sent away", within_s=9.0)
+        assert set(seen) == {503}
+        await rig.write(rig.here, "run uptime")
+        await until(lambda: len(rig.inbox.messages) == 1, what="the signed one is heard")
+        over.set()
+        for task in strangers:
+            task.cancel()
+        await asyncio.gather(*strangers, return_exceptions=True)
+
+
+async def test_a_stranger_who_leaves_in_the_middle_is_no_error_of_ours(
+    http_network: SlackNetwork, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server would write a trace for each of them."""
+    async with running(http_network) as rig:
+        host, port = urllib.parse.urlsplit(rig.app.request_url or "").netloc.split(":")
+        for _ in range(5):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(
+                b"POST /slack/default/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"X-Slack-Request-Timestamp: %d\r\nX-Slack-Signature: v0=0\r\nContent-Length: 1000\r\n\r\n{"
+                % time.time()
+            )
+            await writer.drain()
+            await asyncio.sleep(0.05)
+            writer.transport.abort()
+        await rig.write(rig.here, "run uptime")
+        await until(lambda: len(rig.inbox.messages) == 1, what="the signed one is heard")
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize("count", [400, pytest.param(10_000, marks=pytest.mark.long)])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import math
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 import pytest
@@ -141,6 +142,25 @@ async def test_a_name_that_is_given_twice_is_no_way_around_a_signature(rig: What
                 async with client.post(where, data=body, headers=headers) as answer:
                     assert answer.status in {400, 403}
     assert rig.inbox.calls == 0
+
+
+async def test_a_stranger_who_leaves_in_the_middle_is_no_error_of_ours(
+    rig: WhatsAppRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server would write a trace for each of them."""
+    where = urlsplit(rig.twilio.local_url)
+    for _ in range(5):
+        _, writer = await asyncio.open_connection(where.hostname, where.port)
+        writer.write(
+            b"POST /whatsapp/default/message HTTP/1.1\r\nHost: x\r\nX-Twilio-Signature: x\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\na"
+        )
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.transport.abort()
+    await rig.write(rig.here, "run uptime")
+    assert [message.text for message in rig.inbox.messages] == ["run uptime"]
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
