@@ -9,6 +9,7 @@ executions  status, why, executions, approvals
 events      events list, retell
 nodes       nodes list, pair, revoke
 switches    pause, resume, backup, invite
+audit       audit show, verify, export, redact; audit_file: exports as files
 config      config check, schema, example
 checks      doctor
 """

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from bot import __version__
-from bot.cli import checks, config, events, executions, nodes, pairing, processes, shown, switches
+from bot.cli import audit, checks, config, events, executions, nodes, pairing, processes, shown, switches
 from bot.errors import ConfigError, HomingError
 
 _NEEDS_GATEWAY = "this command needs the gateway's packages; in Homing's checkout: pip install '.[gateway]'"
@@ -38,6 +38,10 @@ _groups: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     ),
     "events": ("What is owed to people.", {"list": events.list_, "retell": events.retell}),
     "approvals": ("What waits for a decision.", {"pending": executions.pending}),
+    "audit": (
+        "What was asked, decided and done.",
+        {"show": audit.show, "verify": audit.verify, "export": audit.export, "redact": audit.redact},
+    ),
     "config": (
         "The configuration.",
         {"check": config.check, "schema": config.schema, "example": config.example},

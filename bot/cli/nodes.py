@@ -10,6 +10,7 @@ import typer
 from bot.cli import shown
 from bot.cli.opened import with_store
 from bot.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
+from bot.cli.switches import operator
 from bot.domain.command import NodeFingerprint
 from bot.domain.node import Node, Pairing
 from bot.errors import HomingError, Malformed
@@ -97,7 +98,7 @@ def _pair(tx: Tx, fingerprint: NodeFingerprint, name: str | None) -> Node:
             "this key was revoked, which is for ever; to come back as a new node, stop `homing node` on its machine, "
             "remove node.key from its state directory, and start it again"
         )
-    node = tx.nodes.pair(fingerprint, name=name)
+    node = tx.nodes.pair(fingerprint, name=name, by=operator())
     if node is None:
         raise HomingError("the node is gone; look with `homing nodes list`")
     return node
@@ -133,7 +134,7 @@ def _revoke(tx: Tx, named: str) -> Node:
     if found is None:
         names = sorted({node.name for node in tx.nodes.listing() if node.pairing is not Pairing.REVOKED})
         raise HomingError(f"there is no node {named!r}; there are: {', '.join(names) or 'none'}")
-    return tx.nodes.revoke(found.fingerprint) or found
+    return tx.nodes.revoke(found.fingerprint, by=operator()) or found
 
 
 def _form(node: Node, *, is_connected: bool) -> dict[str, object]:

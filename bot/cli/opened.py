@@ -44,7 +44,11 @@ async def opened(config: Path) -> AsyncIterator[tuple[Settings, OpenStore]]:
 
     settings = settings_of(config)
     store = await asyncio.to_thread(
-        open_store, settings.store_url, clock=WallClock(), gateway=False, audit_key=settings.gateway.data_dir / "audit.key"
+        open_store,
+        settings.store_url,
+        clock=WallClock(),
+        gateway=False,
+        audit_key=settings.gateway.data_dir / "audit.key",
     )
     try:
         yield settings, store

@@ -114,7 +114,7 @@ def revoke(
 
 def _revoke(tx: Tx, person: str, account: str) -> PersonPairing:
     channel, _, native = person.partition(":")
-    gone = tx.pairings.revoke(ChannelName(channel), AccountName(account), native)
+    gone = tx.pairings.revoke(ChannelName(channel), AccountName(account), native, by=operator())
     if gone is None:
         there = sorted({f"{one.channel}:{one.native} (account {one.account})" for one in tx.pairings.listing()})
         raise HomingError(f"{person} of the account {account} is not paired; there are: {', '.join(there) or 'none'}")

@@ -65,7 +65,7 @@ def resume(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
 
 def _resume(tx: Tx) -> bool:
     was_paused = tx.switches.paused() is not None
-    tx.switches.resume()
+    tx.switches.resume(by=operator())
     return was_paused
 
 
