@@ -31,6 +31,7 @@ from bot.errors import ConfigError
 from bot.flow.completion import Completion
 from bot.flow.delivery import Deliveries
 from bot.flow.dispatch import Dispatch
+from bot.flow.escalation import Escalations
 from bot.flow.heartbeat import Channels, Heartbeat
 from bot.flow.intake import Intake
 from bot.flow.prepare import Preparation
@@ -141,6 +142,7 @@ class Core:
             store, hub, self.policies, signals, settings.limits, self._capabilities_at, settings.masker
         )
         dispatch = Dispatch(store, hub, self.policies, signals, settings.masker)
+        escalations = Escalations(store, self.policies, signals, self._capabilities_at)
         schedule = Schedule(
             store=store,
             clock=self.clock,
@@ -156,6 +158,7 @@ class Core:
             "heartbeat": (self.heartbeat.step, signals.heartbeat, settings.poll_s),
             "cards": (self.heartbeat.bring_cards_up_to_date, signals.cards, settings.poll_s),
             "deliveries": (self.deliveries.step, Wake(), settings.sweep_s),
+            "escalation": (escalations.step, Wake(), settings.sweep_s),
             "early": (self.inbox.settle_early, signals.early, settings.poll_s),
             "sweep": (self.sweep.step, Wake(), settings.sweep_s),
             "schedule": (schedule.step, Wake(), settings.sweep_s),

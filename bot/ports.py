@@ -394,6 +394,10 @@ class Executions(Protocol):
         """Oldest first unless asked otherwise. `nodes` or `session` narrow it."""
         ...
 
+    def escalating(self, *, limit: int = 100) -> Sequence[Execution]:
+        """Those whose `escalates_at` has passed."""
+        ...
+
     def expired(self, *, limit: int = 100) -> Sequence[Execution]:
         """Waiting ones whose `expires_at` has passed."""
         ...

@@ -247,6 +247,9 @@ class Capabilities:
     """At most one edit of a message in this time."""
     file_bytes: int = 0
     """The most bytes (UTF-8) of an attachment; 0: the channel takes no files."""
+    card_files: bool = False
+    """Whether a card may have a file beside it, which stands before the card's receipt comes: then a command that is
+    too long for a message can be read whole by whoever decides."""
 
     def __post_init__(self) -> None:
         if self.text_chars < MIN_TEXT_CHARS or self.code_chars < MIN_CODE_CHARS:

@@ -17,7 +17,9 @@ from bot.domain.execution import (
     ExecutionState,
 )
 from bot.domain.message import (
+    MIN_CODE_CHARS,
     Action,
+    Attachment,
     Block,
     Button,
     Capabilities,
@@ -30,7 +32,7 @@ from bot.domain.message import (
     Prose,
     Span,
 )
-from bot.domain.parts import duration, fit, size, split, visible
+from bot.domain.parts import cut_middle, duration, fit, size, split, visible
 from bot.domain.results import buttons_of, deciders_of, outcome, shown_command, title, whole_output
 from bot.domain.session import Peer
 
@@ -107,11 +109,30 @@ def card(execution: Execution, capabilities: Capabilities, *, here: Peer | None 
         status=execution.state.value,
     )
     if execution.state is S.AWAITING_APPROVAL:
-        return post
+        return post if size(post) <= capabilities.text_chars else _with_command_file(post, execution, capabilities)
     post = fit(post, capabilities)
     if is_own and execution.live_tail and execution.state in HANDED_OVER:
         return _with_tail(post, visible(execution.live_tail), capabilities)
     return post
+
+
+def _with_command_file(post: Post, execution: Execution, capabilities: Capabilities) -> Post:
+    """The whole command as a file beside the card, where the channel has such; else the card as it is, too long.
+
+    A press counts once the card's receipt is kept, and that comes after the file stands.
+    """
+    whole = Attachment(name=f"{execution.id}-command.txt", text=shown_command(execution))
+    if not capabilities.card_files or len(whole.text.encode("utf-8", "replace")) > capabilities.file_bytes:
+        return post
+    told = Prose(spans=("The whole command is in the file. Read it before you decide.",))
+    heading, status, _, *rest = post.blocks
+
+    def cut(chars: int) -> Post:
+        code = Code(text=cut_middle(whole.text, chars, "; the whole is in the file"), label="Command")
+        return replace(post, blocks=(heading, status, told, code, *rest), attachment=whole)
+
+    room = capabilities.text_chars - size(cut(0))
+    return cut(min(room, capabilities.code_chars)) if room >= MIN_CODE_CHARS else post
 
 
 def _with_tail(post: Post, tail: str, capabilities: Capabilities) -> Post:
@@ -142,9 +163,9 @@ def card_line(execution: Execution, *, here: Peer) -> Line | None:
 
 
 def fits_one_message(execution: Execution, capabilities: Capabilities, *, here: Peer | None = None) -> bool:
-    """Whether the card shows the whole command in one message: else nobody can be asked there."""
-    post = card(execution, capabilities, here=here)
-    return size(replace(post, blocks=(_REPEAT, *post.blocks))) <= capabilities.text_chars
+    """Whether the card shows the whole command, in one message or a file beside it: else nobody can be asked there."""
+    with_mark = replace(capabilities, text_chars=capabilities.text_chars - _REPEAT_CHARS)
+    return size(card(execution, with_mark, here=here)) <= with_mark.text_chars
 
 
 def _gone(execution_id: str) -> Post:

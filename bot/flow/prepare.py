@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.domain.command import Command, Limits, command_hash
-from bot.domain.event import NewEvent, ShowCard
+from bot.domain.event import ShowCard
 from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
 from bot.domain.mask import Masker
-from bot.domain.message import Capabilities
 from bot.domain.render import fits_one_message
-from bot.domain.session import Peer, ReturnAddress
 from bot.domain.verdict import Allow, Ask, Refuse
 from bot.errors import NodeAbsent, NodeSilent
+from bot.flow.copies import CapabilitiesAt, owe_copies
 from bot.flow.decision import APPROVED_FOR_S
 from bot.flow.outcome import leave, owe
 from bot.flow.signals import Signals
@@ -39,8 +37,7 @@ class Preparation:
     policies: Policies
     signals: Signals
     limits: Limits
-    capabilities_at: Callable[[Peer], Capabilities | None]
-    """What the channel of a peer can show; None where no such account is configured."""
+    capabilities_at: CapabilitiesAt
     masker: Masker = field(default_factory=Masker)
     tasks: Tasks = field(default_factory=lambda: Tasks("prepare", limit=_MAX_INSPECTIONS))
     under_way: set[ExecutionId] = field(default_factory=set)
@@ -112,31 +109,13 @@ class Preparation:
             capabilities = self.capabilities_at(asked.origin.peer)
             shown = replace(asked, state=ExecutionState.AWAITING_APPROVAL)
             if capabilities is not None and not fits_one_message(shown, capabilities):
-                reason = "the command is too long to be shown whole in one message here, so nobody can be asked"
+                reason = "the command is too long to be shown whole here, so nobody can be asked"
                 leave(tx, asked, Trigger.REFUSE, by="gateway", reason=f"{reason}; put it into a script on the node")
                 return
             tx.executions.move(asked, Trigger.ASK, by=verdict.rule, detail=", ".join(verdict.deciders))
         owe(tx, execution, ShowCard(execution_id=execution.id), identity=f"card:{execution.id}")
         if isinstance(verdict, Ask):
-            self._owe_copies(tx, execution, shown, verdict.copy_to)
-
-    def _owe_copies(self, tx: Tx, execution: Execution, shown: Execution, places: Sequence[Peer]) -> None:
-        """The same card elsewhere, where people may decide it too; not where it could not be shown whole."""
-        for number, place in enumerate(places):
-            capabilities = self.capabilities_at(place)
-            if place == execution.origin.peer:
-                continue
-            if capabilities is None or not fits_one_message(shown, capabilities, here=place):
-                tx.executions.step(execution.id, "no_copy", by="gateway", detail=f"{place.channel} {place.id}")
-                continue
-            tx.events.add(
-                NewEvent(
-                    identity=f"card:{execution.id}:copy:{number}",
-                    session=execution.session,
-                    address=ReturnAddress(peer=place, message_id=None),
-                    payload=ShowCard(execution_id=execution.id),
-                )
-            )
+            owe_copies(tx, shown, verdict.copy_to, self.capabilities_at)
 
 
 def _lie(found: Command, execution: Execution, limits: Limits) -> str | None:

@@ -173,6 +173,14 @@ class StoredExecutions(Connected):
             query = query.order_by(executions.c.created_at, executions.c.id)
         return self._all(query.limit(limit))
 
+    def escalating(self, *, limit: int = 100) -> Sequence[Execution]:
+        return self._all(
+            select(executions)
+            .where(executions.c.escalates_at <= self.now)
+            .order_by(executions.c.escalates_at, executions.c.id)
+            .limit(limit)
+        )
+
     def expired(self, *, limit: int = 100) -> Sequence[Execution]:
         return self._all(
             select(executions)

@@ -66,7 +66,9 @@ class SlackChannel:
 
         Edits: `chat.update` is of tier 3, some 50 a minute for the workspace.
         """
-        return Capabilities(text_chars=5_500, code_chars=4_800, edit_interval_s=1.5, file_bytes=files.MAX_BYTES)
+        return Capabilities(
+            text_chars=5_500, code_chars=4_800, edit_interval_s=1.5, file_bytes=files.MAX_BYTES, card_files=True
+        )
 
     def mount(self, app: web.Application) -> None:
         """Add `/slack/<account>/events`, where requests are signed and no Socket Mode is there."""

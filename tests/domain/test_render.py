@@ -230,6 +230,19 @@ def test_f083_people_at_a_copy_are_asked_only_if_the_command_fits_beside_where_i
     assert at_home == sum(fits_one_message(one, CHAT, here=PEER) for one in commands)
 
 
+@given(st.integers(1, 8_000), st.integers(400, 4_000), st.integers(200, 4_000))
+def test_f083_with_a_file_the_card_fits_and_the_file_holds_the_whole(length: int, text: int, code_chars: int) -> None:
+    capabilities = Capabilities(text_chars=text, code_chars=code_chars, file_bytes=20_000, card_files=True)
+    one = execution(S.AWAITING_APPROVAL, "x" * length)
+    shown = card(one, capabilities)
+    if shown.attachment is None:
+        assert code(shown, label="Command") == "x" * length
+    else:
+        assert shown.attachment.text == "x" * length
+        assert "the whole is in the file" in code(shown, label="Command")
+        assert size(shown) <= text
+
+
 GOING_ON = {S.APPROVED, S.DISPATCHED, S.RUNNING}
 
 

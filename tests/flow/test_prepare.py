@@ -16,6 +16,7 @@ from bot.flow.decision import APPROVED_FOR_S
 from bot.ports import NodeRefusal
 from tests.flow.ends import NODE, OTHER_NODE, inspected, the_store_is_away
 from tests.flow.stage import ALLOW_ALL, BOB, CY_DECIDES, DENY_ALL, Stage
+from tests.platforms.forms import text_of
 
 S = ExecutionState
 
@@ -161,6 +162,32 @@ async def test_f062_what_cannot_be_shown_whole_in_one_message_asks_nobody(stage:
     refused = await stage.in_state(execution, S.REFUSED)
     assert refused.reason is not None
     assert "too long to be shown whole" in refused.reason
+
+
+async def test_f083_a_command_that_is_longer_than_a_message_stands_whole_in_a_file_before_anybody_can_decide(
+    stage: Stage,
+) -> None:
+    stage.channel.capabilities = Capabilities(text_chars=1_000, code_chars=600, file_bytes=10_000, card_files=True)
+    text = "echo " + "x" * 5_000
+    execution = await stage.asked(text)
+
+    # Nobody has seen the file yet: a press keeps until its receipt stands.
+    assert "It counts as soon as the card" in str(await stage.press(execution))
+    await stage.in_state(execution, S.AWAITING_APPROVAL)
+    await stage.beat()
+
+    card = stage.channel.sent[-1].post
+    assert card.attachment is not None
+    assert (card.attachment.name, card.attachment.text) == (f"{execution.id}-command.txt", text)
+    assert "The whole command is in the file. Read it before you decide." in text_of(card)
+    assert len(text_of(card)) < 1_000
+    await stage.press(execution)
+    await stage.in_state(execution, S.APPROVED)
+
+
+async def test_f062_a_file_that_is_too_long_as_well_asks_nobody(stage: Stage) -> None:
+    stage.channel.capabilities = Capabilities(text_chars=1_000, code_chars=600, file_bytes=1_000, card_files=True)
+    await stage.in_state(await stage.asked("echo " + "x" * 1_000), S.REFUSED)
 
 
 async def test_f062_what_a_rule_allows_may_be_longer_than_a_message(stage: Stage) -> None:
