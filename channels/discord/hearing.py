@@ -174,7 +174,7 @@ class Hearing:
     def _type(self, peer: Peer, native: int) -> None:
         """`native` is where the question stands: a thread of its own may not be there yet."""
         place = peer.thread or peer.id
-        if place in self._typing or len(self._typing) >= MAX_WAITING:
+        if self._inbox is None or place in self._typing or len(self._typing) >= MAX_WAITING:
             return
 
         async def show() -> None:

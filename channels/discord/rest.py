@@ -215,7 +215,7 @@ class Rest:
 
     async def type_in(self, native: int) -> None:
         """Shown for ten seconds, or until we post. Failing is nothing."""
-        with contextlib.suppress(*faults.SDK):
+        with contextlib.suppress(ChannelUnavailable, *faults.SDK):
             await self.client.get_partial_messageable(native).typing()
 
     async def _begin_thread(self, client: discord.Client, peer: Peer, post: Post) -> None:

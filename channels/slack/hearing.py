@@ -82,6 +82,8 @@ class Hearing:
             return
         try:
             match event.get("type"):
+                case "app_mention" if event.get("edited"):
+                    return  # a mention that was put in later: what is edited was said already, and runs nothing
                 case "message" | "app_mention":
                     await self.message(event, space=wire.space_of(payload))
                 case "reaction_added":

@@ -12,7 +12,7 @@ from bot.domain.session import PeerKind, ThreadId
 from tests.channels.contract import RecordingInbox, at, card, until, words
 from tests.channels.slack.rig import SlackRig, running
 from tests.platforms.slack import SlackNetwork
-from tests.platforms.slack.payloads import changed_event, event_callback, message_event
+from tests.platforms.slack.payloads import changed_event, event_callback, mention_event, message_event
 from tests.platforms.slack.world import Form, Message
 
 
@@ -125,7 +125,9 @@ async def test_what_a_person_edits_or_takes_back_is_not_said_again(rig: SlackRig
     deleted: Form = {"type": "message", "subtype": "message_deleted", "channel": rig.room.id, "channel_type": "channel"}
     deleted |= {"deleted_ts": message.ts, "ts": world.ts(), "event_ts": world.ts(), "hidden": True}
     joined = message_event(message, rig.room, world) | {"subtype": "channel_join"}
-    for event in (changed_event(message, rig.room, world), deleted, joined):
+    edited = {"edited": {"user": rig.ana.id, "ts": world.ts()}}
+    mentioned = mention_event(message, rig.room, world) | edited
+    for event in (changed_event(message, rig.room, world), deleted, joined, mentioned):
         body = event_callback(rig.app, event, world)
         assert await rig.network.server.postman.deliver(rig.app, body, repeats=False) is not None
     assert rig.inbox.calls == 0
