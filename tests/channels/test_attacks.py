@@ -18,6 +18,7 @@ from bot.domain.session import MessageId
 from bot.ports import Tx
 from tests.platforms.discord import DiscordNetwork
 from tests.platforms.discord.rest import created
+from tests.platforms.driver import Network
 from tests.platforms.slack import SlackNetwork
 from tests.platforms.slack.payloads import (
     buttons_in,
@@ -36,8 +37,11 @@ TICKS = ("✅", "👍", "👍🏽", "✔️")
 @pytest.fixture(params=["discord", "slack"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[NetworkWorld]:
     async with contextlib.AsyncExitStack() as stack:
-        made: Played = DiscordNetwork() if request.param == "discord" else SlackNetwork()
-        network = await stack.enter_async_context(made)
+        network: Network
+        if request.param == "discord":
+            network = await stack.enter_async_context(DiscordNetwork())
+        else:
+            network = await stack.enter_async_context(SlackNetwork())
         world = NetworkWorld(networks={request.param: network}, url=f"sqlite:///{tmp_path}/homing.db")
         await world.open()
         stack.push_async_callback(world.close)

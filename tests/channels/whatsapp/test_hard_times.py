@@ -148,7 +148,7 @@ async def test_a_stranger_who_leaves_in_the_middle_is_no_error_of_ours(
     rig: WhatsAppRig, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The server would write a trace for each of them."""
-    where = urlsplit(rig.twilio.local_url)
+    where = urlsplit(str(rig.twilio.local_url))
     for _ in range(5):
         _, writer = await asyncio.open_connection(where.hostname, where.port)
         writer.write(
