@@ -4,7 +4,8 @@ main        the commands' tree, and every fault as one line
 options     what several commands take
 opened      config and store, for the length of one command
 shown       one JSON document, or lines and tables
-processes   run, node, demo
+processes   run, demo
+node        node, node check, node example
 executions  status, why, executions, approvals
 events      events list, retell
 nodes       nodes list, pair, revoke

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from bot import __version__
-from bot.cli import audit, checks, config, events, executions, nodes, pairing, processes, shown, switches
+from bot.cli import audit, checks, config, events, executions, node, nodes, pairing, processes, shown, switches
 from bot.errors import ConfigError, HomingError
 
 _NEEDS_GATEWAY = "this command needs the gateway's packages; in Homing's checkout: pip install '.[gateway]'"
@@ -49,7 +49,6 @@ _groups: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
 }
 _commands: dict[str, Callable[..., None]] = {
     "run": processes.run,
-    "node": processes.node,
     "demo": processes.demo,
     "status": executions.status,
     "why": executions.why_,
@@ -58,10 +57,17 @@ _commands: dict[str, Callable[..., None]] = {
     "invite": switches.invite,
     "pause": switches.pause,
     "resume": switches.resume,
+    "reload": switches.reload,
     "backup": switches.backup,
 }
 for _name, _command in _commands.items():
     app.command(_name)(_command)
+_node = typer.Typer(rich_markup_mode=None)
+# Alone it starts the node; a keeper's questions about its policy stand below it.
+_node.callback(invoke_without_command=True)(node.node)
+_node.command("check")(node.check)
+_node.command("example")(node.example)
+app.add_typer(_node, name="node")
 for _name, (_help, _members) in _groups.items():
     _first = next(iter(_members))
     _group = typer.Typer(

@@ -75,10 +75,11 @@ async def run_node(settings: NodeSettings, *, tell: Tell = _silent) -> None:
     stopped and its end is in the journal.
     """
     rules = RulesFile.found(settings.rules_file, settings.state_dir)
-    for line in opening_words(rules, settings):
-        tell(line)
+    words = tuple(opening_words(rules, settings))
     forbid_core_dumps()
     with held(settings.state_dir):
+        for line in words:
+            tell(line)
         key = load_or_create_key(settings.state_dir / KEY_FILE)
         spool = await asyncio.to_thread(Spool, settings.state_dir, spool_bytes=settings.spool_bytes)
         become_subreaper()

@@ -12,6 +12,8 @@ from tests.cli.terminal import Terminal
 COMMANDS = (
     "run",
     "node",
+    "node check",
+    "node example",
     "demo",
     "status",
     "why",
