@@ -68,18 +68,22 @@ def _content(path: Path) -> bytes:
     try:
         # Without O_NONBLOCK the open of a FIFO waits for a writer.
         opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(path) from None
     except OSError as fault:
         raise ConfigError((f"{path}: cannot be read ({fault.strerror}); look at its owner and mode",)) from None
-    with os.fdopen(opened, "rb") as file:
+    try:
         seen = os.fstat(opened)
         if not stat.S_ISREG(seen.st_mode):
             raise ConfigError((f"{path}: is no regular file; put a file there",))
         if seen.st_uid not in {0, os.geteuid()} or seen.st_mode & 0o022:
             remedy = "let root or the node's own account own it, and chmod go-w it"
             raise ConfigError((f"{path}: others could change what this node allows; {remedy}",))
-        content = file.read(MAX_FILE_BYTES + 1)
+        content = os.read(opened, MAX_FILE_BYTES + 1)
+    except OSError as fault:
+        raise ConfigError((f"{path}: cannot be read ({fault.strerror})",)) from None
+    finally:
+        os.close(opened)
     if len(content) > MAX_FILE_BYTES:
         raise ConfigError((f"{path}: is larger than {MAX_FILE_BYTES} bytes; shorten it",))
     return content

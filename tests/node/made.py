@@ -202,6 +202,15 @@ def settings(tmp_path: Path, url: str = "ws://127.0.0.1:1/node", **fields: objec
     return NodeSettings(gateway_url=url, state_dir=tmp_path / "state", **given)  # type: ignore[arg-type]  # as above
 
 
+def with_rules(given: NodeSettings, text: str) -> NodeSettings:
+    """The same node with this `node.toml`, which it reads anew at every look."""
+    given.state_dir.mkdir(exist_ok=True, mode=0o700)
+    path = given.state_dir / "node.toml"
+    path.write_text(text)
+    path.chmod(0o600)
+    return given
+
+
 def inspector(given: NodeSettings) -> Inspector:
     return Inspector(given, NODE, RulesFile.found(given.rules_file, given.state_dir))
 
