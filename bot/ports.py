@@ -28,6 +28,7 @@ from bot.domain.event import (
 )
 from bot.domain.execution import Execution, ExecutionId, ExecutionResult, ExecutionState, Step, Trigger
 from bot.domain.gate import PersonPairing
+from bot.domain.grant import Grant, GrantId
 from bot.domain.message import (
     Answer,
     Attachment,
@@ -339,6 +340,8 @@ class Tx(Protocol):
     @property
     def pairings(self) -> Pairings: ...
     @property
+    def grants(self) -> Grants: ...
+    @property
     def audit(self) -> Audit: ...
 
 
@@ -623,6 +626,37 @@ class Pairings(Protocol):
     def listing(self) -> Sequence[PersonPairing]:
         """Those who wait first, then the paired, each oldest first."""
         ...
+
+
+class Grants(Protocol):
+    """Standing permissions. Whoever uses one at a hand-over locks it first, so that a revocation before that wins."""
+
+    def add(self, grant: Grant) -> bool:
+        """False if the id is taken: draw another."""
+        ...
+
+    def get(self, grant_id: GrantId) -> Grant | None: ...
+    def lock(self, grant_id: GrantId) -> Grant | None: ...
+
+    def live(
+        self, place: Peer, *, node: NodeFingerprint | None = None, asker: PersonId | None = None, limit: int = 1_000
+    ) -> Sequence[Grant]:
+        """Those of this conversation that are neither revoked nor over, newest first. `node` or `asker` narrow it."""
+        ...
+
+    def listing(self, *, with_past: bool = False, limit: int = 1_000) -> Sequence[Grant]:
+        """The live ones of every conversation, newest first, or with those that are over and not yet pruned."""
+        ...
+
+    def used(self, grant: Grant, execution_id: ExecutionId) -> None:
+        """It has allowed this hand-over."""
+        ...
+
+    def revoke(self, grant_id: GrantId, *, by: str, why: str = "") -> Grant | None:
+        """None if it is unknown, or over already. Returns it as it now is."""
+        ...
+
+    def prune(self, *, over_before: float, limit: int = 500) -> int: ...
 
 
 class Switches(Protocol):

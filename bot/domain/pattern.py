@@ -5,6 +5,7 @@ Deliberately absent: regular expressions, and any matching over text. A pattern 
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 
 from bot.domain.shell import View
@@ -22,6 +23,11 @@ class _Glob:
     """One pattern word: the literal pieces between its stars. One piece: the word itself."""
 
     pieces: tuple[str, ...]
+
+    def in_words(self) -> str:
+        if len(self.pieces) == 1:
+            return shlex.quote(self.pieces[0])
+        return "any one word" if self.pieces == ("", "") else f"one word like {'*'.join(self.pieces)}"
 
     def fits(self, word: str) -> bool:
         first, *rest = self.pieces
@@ -58,6 +64,11 @@ class Pattern:
     def spells_out(self, through: int) -> bool:
         """The words 0 to `through` are all there, and none of them holds a star."""
         return through < len(self._globs) and all(len(glob.pieces) == 1 for glob in self._globs[: through + 1])
+
+    def in_words(self) -> str:
+        """What it takes, word by word, for whoever is to answer for it."""
+        said = [glob.in_words() for glob in self._globs]
+        return ", then ".join([*said, "any further words, or none"] if self._is_open else said)
 
     def fits(self, view: View, *, executable: str | None, loosely: bool) -> bool:
         """Strictly, for what allows: every word is known and fits. Loosely, for what asks or denies: it could fit.

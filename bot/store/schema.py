@@ -32,7 +32,7 @@ from bot.domain.execution import storable
 from bot.domain.terms import ONE_YES, terms_to_json
 from bot.errors import Malformed
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every version of the schema that this code knows, oldest first; the last is the one that it uses."""
 
 

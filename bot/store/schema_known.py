@@ -1,11 +1,11 @@
-"""The tables of what is known beside the work: nodes, people who were let in, switches.
+"""The tables of what is known beside the work: nodes, people who were let in, grants, switches.
 
 Deliberately absent: executions and what is owed (see `schema`), the web chat (see `schema_chat`).
 """
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Float, Index, LargeBinary, Table, Text, text
+from sqlalchemy import CheckConstraint, Column, Float, Index, Integer, LargeBinary, Table, Text, text
 
 from bot.store.schema import Opaque, Prose, metadata
 
@@ -49,6 +49,31 @@ pairings = Table(
     Column("paired_at", Float),
     Column("paired_by", Prose),
     CheckConstraint("(code IS NULL) = (paired_at IS NOT NULL)", name="a_code_is_good_once"),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("id", Opaque, primary_key=True),
+    Column("command", Text, nullable=False),
+    Column("pattern", Prose),
+    Column("node", Opaque, nullable=False),
+    Column("node_name", Prose, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("place_digest", Text, nullable=False),
+    Column("asker", Opaque, nullable=False),
+    # No key: the execution may be pruned long before.
+    Column("execution_id", Opaque, nullable=False),
+    Column("granted_by", Opaque, nullable=False),
+    Column("granted_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("reason", Prose, nullable=False),
+    Column("revoked_at", Float),
+    Column("revoked_by", Prose),
+    Column("revoked_why", Prose, nullable=False),
+    Column("last_used_at", Float),
+    Column("uses", Integer, nullable=False),
+    Index(None, "place_digest", "expires_at"),
 )
 
 switches = Table(
