@@ -45,6 +45,7 @@ from bot.node.hub import Hub
 from bot.node.identity import KeyPair, load_or_create_key
 from bot.ports import Clock, NodeHub, Policies, Store, Tx
 from bot.presence import noted
+from bot.reloading import Reread, note_policy, reloading
 from bot.store import OpenStore, open_store
 from channels.web.access import invite
 
@@ -184,8 +185,11 @@ class Core:
         return None if channel is None else channel.capabilities
 
 
-async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) -> None:
-    """`homing run`: everything of one gateway, until SIGTERM or Ctrl-C. Raises `HomingError` where it cannot start."""
+async def run_gateway(settings: Settings, *, announce: Callable[[str], None], reread: Reread) -> None:
+    """`homing run`: everything of one gateway, until SIGTERM or Ctrl-C. Raises `HomingError` where it cannot start.
+
+    `reread` gives the settings of the file as it is at a SIGHUP.
+    """
     clock, signals, ended = SystemClock(), Signals(), _signalled()
     identity = load_or_create_key(settings.gateway.data_dir / "gateway.key")
     is_shared = settings.store_url.startswith("postgresql")
@@ -197,6 +201,7 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) ->
         server, channels = web.Application(), build_channels(settings, store, clock)
         mount(channels, server)
         core = Core(core_settings(settings), store, channels, clock, signals)
+        await note_policy(store, core.policies.now, "policy_loaded")
         hub = Hub(identity, core.reports, on_connect=signals.all)
         server.add_routes(hub.routes())
         # Bound before the loops run: a gateway that cannot listen takes in nothing and tells nothing. Served after:
@@ -205,6 +210,7 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None]) ->
             port = int(door.getsockname()[1])
             async with (
                 core.running(hub),
+                reloading(reread, core.policies, store, signals),
                 _serving(server, door),
                 _closing(hub),
                 _embedded(settings, identity, store, port),

@@ -59,16 +59,28 @@ def is_running(settings: Settings) -> bool | None:
     return True if page(settings) is not None else None
 
 
+def process(settings: Settings) -> int | None:
+    """The gateway of this config that runs on this machine; None where none is known."""
+    noted_by = _noted(settings)
+    return int(noted_by[0]) if noted_by is not None and noted_by[0].isdigit() else None
+
+
 def page(settings: Settings) -> str | None:
     """Where the gateway that runs here has its page; None where none runs, or it says nothing."""
+    noted_by = _noted(settings)
+    return None if noted_by is None else noted_by[1] or None
+
+
+def _noted(settings: Settings) -> tuple[str, str] | None:
+    """The process that left the note, if it is still there, and its address."""
     try:
         with _note(settings).open("rb") as file:
-            process, _, address = file.read(_MAX_NOTE_BYTES).decode().strip().partition(" ")
+            number, _, address = file.read(_MAX_NOTE_BYTES).decode().strip().partition(" ")
     except (OSError, UnicodeDecodeError):
         return None
     # A gateway that was killed leaves its note behind: it counts for as long as who wrote it is there.
-    is_there = process == holder(settings) if settings.store_url.startswith(_SQLITE) else _is_alive(process)
-    return address if is_there and address else None
+    is_there = number == holder(settings) if settings.store_url.startswith(_SQLITE) else _is_alive(number)
+    return (number, address) if is_there else None
 
 
 @contextlib.contextmanager

@@ -1,15 +1,17 @@
-"""`homing pause`, `resume`, `backup` and `invite`: small changes beside a running gateway."""
+"""`homing pause`, `resume`, `reload`, `backup` and `invite`: small changes beside a running gateway."""
 
 from __future__ import annotations
 
 import getpass
+import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bot.cli import shown
-from bot.cli.opened import WallClock, with_store
+from bot.cli.opened import WallClock, settings_of, with_store
 from bot.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
 from bot.errors import HomingError
 from bot.ports import Paused, Tx
@@ -45,6 +47,27 @@ def pause(
 def _pause(tx: Tx, by: str, reason: str) -> Paused | None:
     tx.switches.pause(by=by, reason=reason)
     return tx.switches.paused()
+
+
+def reload(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Have the running gateway read its rules, people, node groups and owners anew.
+
+    The file is checked first; one with a fault is refused and changes nothing. All else in it counts from the next
+    start of the gateway.
+
+    Example: homing reload
+    """
+    from bot.presence import process
+
+    settings = settings_of(config)
+    number = process(settings)
+    if number is None:
+        raise HomingError("no gateway of this config runs here; what the file says counts when it starts")
+    os.kill(number, signal.SIGHUP)
+    if as_json:
+        shown.document({"ok": True, "process": number})
+    else:
+        shown.line(f"the gateway (process {number}) reads its rules anew; its log says policy.reloaded")
 
 
 def resume(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
