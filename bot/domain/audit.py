@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bot.domain.command import Command, CommandHash, command_to_json
+from bot.domain.command import Command, CommandHash, Limits, command_to_json, limits_to_json
 from bot.domain.execution import Execution, ExecutionId, ExecutionResult, Trigger, storable
 from bot.domain.session import format_key
 from bot.errors import Malformed
@@ -34,6 +34,8 @@ Fields: TypeAlias = Mapping[str, Value]
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_SPECIAL = re.compile(r"\\u0000|[:,\[]-?[0-9]+[.eE]|NaN|Infinity")
+"""What may be NUL or a float, in JSON; a text that looks like one is taken for one, which costs a look."""
 _KEYS = frozenset({"form", "seq", "at", "kind", "execution", "previous", "body", "body_hash", "hash"})
 
 
@@ -85,13 +87,17 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def body_text(by: str | None, fields: Fields, *, salt: str) -> str:
+def body_text(by: str | None, fields: Mapping[str, object], *, salt: str) -> str:
     """The body that is kept and hashed. `by` and `salt` are ours.
 
     The salt goes with the body. Without it whoever knows most of a redacted body could try what is missing, until
     the hash that stays in the chain says that it was right.
     """
-    return canonical({**{name: _plain(value) for name, value in fields.items()}, "by": _plain(by), "salt": salt})
+    body: dict[str, object] = {**fields, "by": by, "salt": salt}
+    text = canonical(body)
+    # Most bodies are small and plain, and looking at each value costs more than all the rest of a line.
+    is_plain = len(text) <= MAX_TEXT_CHARS and text.isascii() and _SPECIAL.search(text) is None
+    return text if is_plain else canonical(_plain(body))
 
 
 def body_hash(body: str) -> str:
@@ -182,14 +188,14 @@ def made_line(form: Mapping[str, object], body: object) -> Line:
 
 def about(
     execution: Execution, *, kind: str, detail: str | None, keyed: Callable[[CommandHash], str]
-) -> dict[str, Value]:
+) -> dict[str, object]:
     """What a line says of an execution: all that is known by then. What is not known is left out.
 
     `keyed` stands for a hash that could be guessed: somebody who has the masked command and its plain hash tries all
     short secrets until one fits.
     """
     terms, command = execution.terms, execution.command
-    found: dict[str, Value] = {
+    found: dict[str, object] = {
         "detail": detail,
         "asker": {"person": execution.asker, "native": execution.asker_native, "name": execution.asker_name},
         "session": execution.session,
@@ -216,13 +222,28 @@ def about(
     return {name: value for name, value in found.items() if value is not None and value is not False and value != ()}
 
 
+def about_briefly(
+    *, asker: str, session: str, node: str, node_name: str, rule: str, shown_hash: str | None, detail: str | None
+) -> dict[str, object]:
+    """What the line of a step says that comes alone, when its execution has its lines already: which it was."""
+    found: dict[str, object] = {
+        "detail": detail,
+        "asker": {"person": asker},
+        "session": session,
+        "node": {"name": node_name, "fingerprint": node},
+        "rule": rule,
+        "command_hash": shown_hash,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _shown_hash(execution: Execution, keyed: Callable[[CommandHash], str]) -> str | None:
     if execution.command_hash is None or execution.masked is None:
         return execution.command_hash
     return keyed(execution.command_hash)
 
 
-def _ending(result: ExecutionResult) -> dict[str, Value]:
+def _ending(result: ExecutionResult) -> dict[str, object]:
     kept = storable(result.output.text()).encode("utf-8")
     return {
         "ending": result.ending.value,
@@ -235,12 +256,13 @@ def _ending(result: ExecutionResult) -> dict[str, Value]:
     }
 
 
-def _shown_command(execution: Execution, command: Command) -> dict[str, Value]:
+def _shown_command(execution: Execution, command: Command) -> dict[str, object]:
     """The canonical form with names alone for the environment, and masked as the request was."""
     form = command_to_json(command)
     form["env"] = [name for name, _ in command.env]
+    form["limits"] = _shown_limits(command.limits)
     if execution.masked is None:
-        return {name: _plain(value) for name, value in form.items()}
+        return form
     masked, asked = execution.masked, execution.request
     plain = {after for before, after in zip(asked.argv, masked.argv, strict=False) if before == after}
     known = {word.rpartition("/")[2] for word in (*plain, *(masked.script or "").split())}
@@ -253,10 +275,16 @@ def _shown_command(execution: Execution, command: Command) -> dict[str, Value]:
     form["argv"], form["script"] = masked.argv, masked.script
     form["executable"] = shown(command.executable)
     form["files"] = [{"path": shown(file.path), "sha256": file.sha256} for file in command.files]
-    return {name: _plain(value) for name, value in form.items()}
+    return form
 
 
-def _plain(value: object) -> Value:
+def _shown_limits(limits: Limits) -> dict[str, object]:
+    form = limits_to_json(limits)
+    form["timeout_ms"] = round(limits.timeout_s * 1000)
+    return {name: value for name, value in form.items() if value is not None and name != "timeout_s"}
+
+
+def _plain(value: object) -> object:
     """As it can be stored, hashed and read back the same."""
     match value:
         case None | bool() | int():

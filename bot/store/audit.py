@@ -6,16 +6,18 @@ Deliberately absent: the form of a line (see `bot.domain.audit`), and any way to
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, literal_column, select, text, update
 
-from bot.domain.audit import GENESIS, REDACTED, Fields, Head, Line, about, body_text, follow
+from bot.domain.audit import GENESIS, REDACTED, Fields, Head, Line, about, about_briefly, body_text, follow
+from bot.domain.command import CommandHash
 from bot.domain.execution import Execution, ExecutionId
 from bot.ports import Witnessed
 from bot.store.audit_key import AuditKey
+from bot.store.schema import executions
 from bot.store.schema_audit import audit_lines, audit_witnesses
 from bot.store.transaction import Connected, insert_or_update
 
@@ -34,6 +36,15 @@ _LINES = (
     .order_by(audit_lines.c.seq)
     .limit(bindparam("most"))
 )
+_STANDING = select(
+    executions.c.asker,
+    executions.c.session,
+    executions.c.node,
+    executions.c.node_name,
+    executions.c.rule,
+    executions.c.command_hash,
+    executions.c.masked,
+).where(executions.c.id == bindparam("this_id"))
 _REDACTABLE = (audit_lines.c.body.is_not(None), audit_lines.c.kind != REDACTED)
 
 
@@ -48,12 +59,32 @@ class StoredAudit(Connected):
         self._waiting: list[tuple[str, ExecutionId | None, str]] = []
 
     def note(self, kind: str, by: str | None, fields: Fields, *, execution: ExecutionId | None = None) -> None:
-        body = body_text(by, fields, salt=secrets.token_hex(_SALT_BYTES))
-        self._waiting.append((kind, execution, body))
+        self._keep(kind, by, fields, execution)
 
     def step(self, execution: Execution, kind: str, *, by: str | None, detail: str | None) -> None:
         """The line of a step, written for whoever makes the step."""
-        self.note(kind, by, about(execution, kind=kind, detail=detail, keyed=self._key.keyed), execution=execution.id)
+        self._keep(kind, by, about(execution, kind=kind, detail=detail, keyed=self._key.keyed), execution.id)
+
+    def step_alone(self, execution_id: ExecutionId, kind: str, *, by: str | None, detail: str | None) -> None:
+        """The same for an execution that this transaction has not looked at: that a result was told, for example."""
+        row = self.connection.execute(_STANDING, {"this_id": execution_id}).first()
+        if row is None:
+            return
+        shown = None if row.command_hash is None else CommandHash(row.command_hash)
+        fields = about_briefly(
+            asker=row.asker,
+            session=row.session,
+            node=row.node,
+            node_name=row.node_name,
+            rule=row.rule,
+            shown_hash=shown if shown is None or row.masked is None else self._key.keyed(shown),
+            detail=detail,
+        )
+        self._keep(kind, by, fields, execution_id)
+
+    def _keep(self, kind: str, by: str | None, fields: Mapping[str, object], execution: ExecutionId | None) -> None:
+        body = body_text(by, fields, salt=secrets.token_hex(_SALT_BYTES))
+        self._waiting.append((kind, execution, body))
 
     def flush(self) -> None:
         """Append what waits, in its order.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, literal_column, null, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select, update
 
 from bot.domain.command import NodeFingerprint
 from bot.domain.event import EventState, InputState
@@ -39,12 +39,6 @@ _WRITE = (
     .returning(executions.c.revision)
 )
 _STEP = insert(steps)
-# What a step's line says of its execution. The output is not in it, and is the most of a row.
-_WITHOUT_OUTPUT = select(
-    *(column for column in executions.c if column.name not in {"result", "live_tail"}),
-    null().label("result"),
-    literal_column("''").label("live_tail"),
-).where(executions.c.id == bindparam("this_id"))
 
 
 class StoredExecutions(Connected):
@@ -118,9 +112,11 @@ class StoredExecutions(Connected):
             _STEP,
             {"execution_id": execution_id, "at": self.now, "what": what, "by_whom": by, "detail": detail},
         )
-        stepped = self._newest.get(execution_id) or self._one(_WITHOUT_OUTPUT, execution_id)
-        if stepped is not None:
-            self._audit.step(stepped, what, by=by, detail=detail)
+        known = self._newest.get(execution_id)
+        if known is not None:
+            self._audit.step(known, what, by=by, detail=detail)
+        else:
+            self._audit.step_alone(execution_id, what, by=by, detail=detail)
 
     def steps(self, execution_id: ExecutionId) -> Sequence[Step]:
         rows = self.connection.execute(

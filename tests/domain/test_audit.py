@@ -17,6 +17,7 @@ from bot.domain.audit import (
     Head,
     Line,
     about,
+    about_briefly,
     body_hash,
     body_text,
     canonical,
@@ -120,6 +121,18 @@ def test_the_end_is_told_with_the_hash_of_the_output_that_is_kept_and_without_th
     assert "ending" not in told(replace(ended, result=None), kind="finish")
 
 
+def test_the_line_of_a_step_that_comes_alone_says_which_execution_it_was() -> None:
+    known = {"asker": "ann", "session": "agent:main:main", "node": "f00d", "node_name": "web-1", "rule": "owners"}
+    assert about_briefly(**known, shown_hash=None, detail=None) == {
+        "asker": {"person": "ann"},
+        "session": "agent:main:main",
+        "node": {"name": "web-1", "fingerprint": "f00d"},
+        "rule": "owners",
+    }
+    fields = about_briefly(**known, shown_hash="ab", detail="outcome")
+    assert (fields["command_hash"], fields["detail"]) == ("ab", "outcome")
+
+
 def masked(asked: Request, shown: Request, *files: str, executable: str = "/usr/bin/df") -> dict[str, Any]:
     command = replace(
         made.command(asked.argv),
@@ -170,7 +183,14 @@ def test_a_body_holds_only_what_every_database_and_every_reader_keeps_the_same()
     assert fields["list"] == [1, None, True]
     assert fields["more"]["k\u2400"] == "x" * MAX_TEXT_CHARS + "… [5 more characters]"
     assert (fields["by"], fields["salt"]) == ("bob\u2400", "5a17"), "nobody writes in another's name"
-    assert json.loads(body_text(None, {"limit": 1.5}, salt=""))["limit"] == "1.5"  # type: ignore[dict-item]
+    for odd, kept in (
+        (1.5, "1.5"),
+        (-2e300, "-2e+300"),
+        (float("nan"), "nan"),
+        (-float("inf"), "-inf"),
+        ("1.5", "1.5"),
+    ):
+        assert json.loads(body_text(None, {"limit": [odd]}, salt=""))["limit"] == [kept]
 
 
 def test_a_body_that_is_known_but_for_a_word_cannot_be_guessed_by_its_hash() -> None:
