@@ -28,6 +28,7 @@ FILE_NAME_CHARS = 100
 
 LABELS = {
     Action.APPROVE: "Allow once",
+    Action.ALWAYS: "Always allow",
     Action.DENY: "Deny",
     Action.STOP: "Stop",
     Action.AGAIN: "Run again",

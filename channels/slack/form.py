@@ -35,6 +35,7 @@ EVENT_TYPE = "homing_post"
 
 LABELS = {
     Action.APPROVE: "Allow once",
+    Action.ALWAYS: "Always allow",
     Action.DENY: "Deny",
     Action.STOP: "Stop",
     Action.AGAIN: "Run again",

@@ -4,7 +4,7 @@ import { Blocks, mood } from "./blocks.js";
 import { el, icon } from "./dom.js";
 import { clockTime } from "./times.js";
 
-const LABELS = { approve: "Allow once", deny: "Deny", stop: "Stop", again: "Run again", output: "Whole output" };
+const LABELS = { approve: "Allow once", always: "Always allow", deny: "Deny", stop: "Stop", again: "Run again", output: "Whole output" };
 
 // What may well be wanted twice is offered again, but not to the second half of a double click.
 const REPEATABLE = new Set(["again", "output"]);

@@ -136,7 +136,8 @@ def test_f057_every_button_carries_its_whole_token_under_its_name() -> None:
     buttons = tuple(Button(action=action, execution_id="WWWWWW", shown=CommandHash("f" * 64)) for action in Action)
     shape = form.form_of(post(Prose(spans=("x",)), buttons=buttons), "n-1")
     assert [token for token, _, _ in shape.buttons] == [button.token() for button in buttons]
-    assert [label for _, label, _ in shape.buttons] == ["Allow once", "Deny", "Stop", "Run again", "Whole output"]
+    labels = ["Allow once", "Always allow", "Deny", "Stop", "Run again", "Whole output"]
+    assert [label for _, label, _ in shape.buttons] == labels
     assert all(len(token) <= 100 and len(label) <= 80 for token, label, _ in shape.buttons)
 
 
