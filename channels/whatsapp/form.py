@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from bot.domain.message import Action, Block, Button, Code, Facts, Heading, Instant, Post, Prose, Span
 
 BODY_CHARS = 1_600
-"""Of one message; Twilio refuses more (21617): https://www.twilio.com/docs/api/errors/21617"""
+"""Of one message; Twilio refuses more (21617), and counts an emoji as two:
+https://www.twilio.com/docs/api/errors/21617"""
 QUICK_REPLY_CHARS = 1_024
 """Of the words above quick-reply buttons: https://www.twilio.com/docs/content/twilio-quick-reply"""
 MAX_BUTTONS = 3
@@ -24,6 +25,7 @@ TEXT_CHARS = 1_400
 
 LABELS = {
     Action.APPROVE: "Allow once",
+    Action.ALWAYS: "Always allow",
     Action.DENY: "Deny",
     Action.STOP: "Stop",
     Action.AGAIN: "Run again",
@@ -32,11 +34,13 @@ LABELS = {
 """At most 20 characters each."""
 _TYPED = {
     Action.APPROVE: "approve {}",
+    Action.ALWAYS: "approve {} always",
     Action.DENY: "deny {} <reason>",
     Action.STOP: "stop {}",
     Action.AGAIN: "again {}",
     Action.OUTPUT: "output {}",
 }
+_WANTED = (Action.APPROVE, Action.DENY, Action.ALWAYS, Action.STOP, Action.AGAIN, Action.OUTPUT)
 FENCE = "```"
 STEP = "\u2060"
 """Shows nothing. What we are given holds none (`bot.domain.parts.visible` names each): one read back is ours."""
@@ -62,14 +66,20 @@ def shown(post: Post) -> tuple[Shown, ...]:
     """One message; more only where escaping made it too long. The last one has the buttons."""
     typed = _typed_line(post)
     body = _body(post, typed)
-    if len(body) > BODY_CHARS:
+    if units(body) > BODY_CHARS:
         plain = "\n".join(_plain(block) for block in post.blocks)
         pieces = [_fenced(piece) for piece in _slices(plain)]
         return (*(Shown(body=piece) for piece in pieces), *([Shown(body=typed)] if typed else []))
     over_buttons = _PLACEHOLDER.sub(f"{{{STEP}", body)
-    if post.buttons and len(over_buttons) <= QUICK_REPLY_CHARS:
-        return (Shown(body=over_buttons, buttons=post.buttons[:MAX_BUTTONS]),)
+    if post.buttons and units(over_buttons) <= QUICK_REPLY_CHARS:
+        return (Shown(body=over_buttons, buttons=_most_wanted(post.buttons)),)
     return (Shown(body=body),)
+
+
+def _most_wanted(buttons: tuple[Button, ...]) -> tuple[Button, ...]:
+    """Where there are too many the decisions stay, in the order in which they were given."""
+    kept = sorted(buttons, key=lambda button: _WANTED.index(button.action))[:MAX_BUTTONS]
+    return tuple(button for button in buttons if button in kept)
 
 
 def _body(post: Post, typed: str) -> str:
@@ -140,6 +150,13 @@ def _clean(text: str) -> str:
     return text.replace(STEP, "⟨U+2060⟩")
 
 
+def units(text: str) -> int:
+    """The length as it is where text is UTF-16."""
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
 def _slices(text: str) -> list[str]:
     room = (BODY_CHARS - 2 * len(FENCE) - 2) * 2 // 3  # every second character may bring one more
+    if units(text) > len(text):
+        room //= 2
     return [text[at : at + room] for at in range(0, len(text), room)]

@@ -58,11 +58,11 @@ def test_words_without_markup_are_not_fenced() -> None:
     assert form.shown(_prose("up 3 days, my_file at 10:00"))[0].body == "up 3 days, my_file at 10:00"
 
 
-@pytest.mark.parametrize("text", ["`" * 1_300, "``\n" * 430, "*" * 1_300, "{{x}}" * 270, "𝔘" * 1_300])
+@pytest.mark.parametrize("text", ["`" * 1_300, "``\n" * 430, "*" * 1_300, "{{x}}" * 270, "𝔘" * 1_300, "😀`" * 650])
 def test_what_grows_by_escaping_is_sent_in_two_and_nothing_is_lost(text: str) -> None:
     post = Post(kind=PostKind.RESULT, blocks=(Code(text=text, label=""),), buttons=(APPROVE,), execution_id="7K3QHM")
     shown = form.shown(post)
-    assert all(0 < len(each.body) <= 1_600 for each in shown)
+    assert all(0 < len(each.body.encode("utf-16-le")) // 2 <= 1_600 for each in shown)
     assert text in "".join(read(each.body).text for each in shown)
     assert "approve 7K3QHM" in shown[-1].body
 
@@ -83,8 +83,9 @@ def test_every_button_has_its_word_and_no_more_than_three_are_shown() -> None:
     buttons = tuple(Button(action=action, execution_id="7K3QHM", shown=CommandHash("a" * 64)) for action in Action)
     shown = form.shown(card("Done", *buttons))[0]
     assert len(shown.buttons) == 3
+    assert [button.action for button in shown.buttons] == [Action.APPROVE, Action.ALWAYS, Action.DENY]
     for action in Action:
-        assert f"{action.value} 7K3QHM" in shown.body
+        assert ("approve 7K3QHM always" if action is Action.ALWAYS else f"{action.value} 7K3QHM") in shown.body
     assert all(len(label) <= 20 for label in form.LABELS.values())
 
 

@@ -82,7 +82,7 @@ class RestApi:
             body = _PLACEHOLDER.sub("", content.body)
         elif not body and "MediaUrl" not in form:
             raise Refused(400, 21602, "a message needs a body")
-        if len(body) > BODY_CHARS:
+        if _units(body) > BODY_CHARS:
             raise Refused(400, 21617, "the message is longer than 1600 characters")
         callback = form.get("StatusCallback")
         if callback is not None and urlsplit(callback).scheme not in {"http", "https"}:
@@ -105,6 +105,11 @@ class RestApi:
         answer = message.form(account)
         self.posted(account, message)
         return answer
+
+
+def _units(text: str) -> int:
+    """Strictly: what is no letter may count twice."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _message(account: Account, sid: str) -> Message:
@@ -149,7 +154,7 @@ def _make_content(account: Account, form: Mapping[str, Any]) -> Content:
     actions = [(each.get("title", ""), each.get("id", "")) for each in quick["actions"]]
     if any(each.get("type") != "QUICK_REPLY" for each in quick["actions"]):
         raise Refused(400, 20001, "an action needs its type")
-    if not 0 < len(quick["body"]) <= QUICK_REPLY_CHARS:
+    if not 0 < _units(quick["body"]) <= QUICK_REPLY_CHARS:
         raise Refused(400, 20001, "the body has 1 to 1024 characters")
     if not 0 < len(actions) <= 3 or len(dict(actions)) != len(actions):
         raise Refused(400, 20001, "1 to 3 actions with different titles in a session")
