@@ -113,7 +113,7 @@ def _awk(words: Words) -> Started:
 
 _SED = spec(
     "nErsuzbi::l:e:f:",
-    "quiet silent expression= file= in-place=? regexp-extended null-data separate unbuffered line-length= sandbox",
+    "quiet silent expression= file= in-place=? regexp-extended null-data separate line-length= sandbox version help",
 )
 _SED_ADDRESS = r"(?:\d+(?:~\d+)?|\$|/(?:[^/\\\n]|\\.)*/I?)"
 _SED_COMMAND = (
@@ -128,6 +128,8 @@ def _sed(words: Words) -> Started:
     """Its commands `e` and `s///e` start programs; what is not plainly another command counts as one of those."""
     seen = read_options(words, _SED)
     # It takes options behind its operands as well.
+    if seen is not None and seen.has("version", "help"):
+        return ORDINARY
     if seen is None or (not seen.is_ended and any((word or "-").startswith("-") for word in words[seen.at :])):
         return opaque(words)
     scripts: tuple[str | None, ...] = seen.values("e", "expression")

@@ -24,7 +24,7 @@ _THROUGH = programs("sudo doas nice ionice nohup time timeout setsid stdbuf chrt
 """Wrappers that start the command on their line, the same each time, and take nothing for it from elsewhere."""
 _ANYTHING = programs("env xargs parallel sem su ssh busybox toybox coreutils")
 _LAYOUT = str.maketrans("\n\t", "  ")
-_RESERVED = programs("! { } [[ ]] case do done elif else esac fi for function if in select then until while")
+_RESERVED = programs("! { } case do done elif else esac fi for function if in select then until while")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,7 @@ _UNQUOTING = programs("arithmetic_expansion expansion string heredoc_body")
 _ACTIVE = re.compile(r"`|\$[({'\"]|[<>]\(")
 _CONTINUED = re.compile(r"[^\s\\]\\\n(?=\S)")
 """A continuation within a word or an operator, which the shell joins before it reads."""
-_ARITHMETIC = re.compile(r"\[[^\]]*(?:\$\(|`)")
+_ARITHMETIC = re.compile(r"\w\[[^\]]*(?:\$\(|`)")
 """A subscript that starts something once an arithmetic reads it: x='a[$(id)]'; echo $((x))."""
 _AFTER_A_VALUE = frozenset({b"", b" ", b"\t", b"\n", b";", b"&", b"|", b"<", b">", b")", b"`"})
 _GAP = re.compile(r"(?:[ \t\n]|\\\n)*")
@@ -160,6 +160,17 @@ def _own_parts(redirect: Node) -> int:
     return 2 if redirect.child_by_field_name("descriptor") is not None else 1
 
 
+def _belongs_to_a_command(statement: Node) -> bool:
+    """Words behind a redirection belong to a command before it; behind `x=1 >y` the first of them is a command."""
+    redirects = statement.children_by_field_name("redirect")
+    if all(len(redirect.named_children) <= _own_parts(redirect) for redirect in redirects):
+        return True
+    last = statement.child_by_field_name("body")
+    while last is not None and last.type in {"pipeline", "list", "negated_command"}:
+        last = last.named_children[-1]
+    return last is not None and last.type in {"command", "heredoc_redirect"}
+
+
 def _statements_ended_by(node: Node) -> Iterator[Node]:
     """The redirected statements whose last command this is, innermost first."""
     child, parent = node, node.parent
@@ -222,7 +233,12 @@ def _is_certain(node: Node, source: bytes) -> bool:
         case "variable_name":
             return not steers(text) or _is_only_read(node)
         case "expansion":
-            return "@" not in text[-2:]
+            # ${x@P} expands what is in x once more.
+            return not (text[-3:-2] == "@" and text[-2:-1].isalpha())
+        case ";;":
+            return node.parent is not None and node.parent.type == "case_item"
+        case "redirected_statement":
+            return _belongs_to_a_command(node)
         case "variable_assignment":
             # `X=#'a b' c`: the grammar ends the value at the quote, and takes 'a b' for the command.
             following = source[node.end_byte : node.end_byte + 1]

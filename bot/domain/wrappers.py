@@ -182,7 +182,7 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "npx": Wrapper(options=spec("yq", "yes no-install quiet"), alone=True),
 } | dict.fromkeys(
     programs(
-        "catchsegv chronic coproc dbus-run-session dumb-init eatmydata fakeroot ifne linux32 linux64 proxychains "
+        "catchsegv chronic dbus-run-session dumb-init eatmydata fakeroot ifne linux32 linux64 proxychains "
         "rlwrap run-one ssh-agent torsocks unbuffer uvx"
     ),
     _PLAINLY,
@@ -190,7 +190,7 @@ WRAPPERS: Mapping[str, Wrapper] = {
 """As their manual pages say; short options as getopt has them."""
 
 _NEVER_READ = programs(
-    "abduco ansible autossh batch at bwrap byobu caffeinate chpst clush cpulimit crictl daemonize dtach "
+    "abduco ansible autossh batch at bwrap byobu caffeinate chpst clush coproc cpulimit crictl daemonize dtach "
     "firejail gnome-terminal hyperfine konsole lxc-attach machinectl mosh nerdctl nodemon nq numactl parallel- "
     "ssh pdsh perf prlimit proot pssh rsh run-parts run0 screen setarch softlimit start-stop-daemon supervise "
     "tmux tsp uclampset valgrind vboxmanage watchexec wsl xterm xvfb-run zellij"

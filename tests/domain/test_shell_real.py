@@ -1,0 +1,243 @@
+"""Held against the real shells of this machine: they read what is plain as we do, and start nothing we did not find."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.domain.command import MAX_REQUEST_CHARS, SHELL, Request, parse_request
+from bot.domain.shell import Analysis, analyse
+from bot.errors import Malformed
+from tests.domain.corpus import samples
+from tests.domain.corpus.shells import PROGRAMS, SHELLS, cannot_parse, run_as, started, words_read
+
+HERE = [shell for shell in SHELLS if shutil.which(shell)]
+PLAIN = [sample.text for sample in samples() if sample.verdict == "plain"]
+BUILT_IN = frozenset({"echo", "printf", "test", "kill", "true", "enable", "time"})
+"""What a shell does itself, whatever stands on the PATH."""
+
+
+def argv_of(text: str) -> tuple[str, ...] | None:
+    """The words, where the text is plain."""
+    try:
+        request = parse_request(text)
+    except Malformed:
+        return None
+    return request.argv if request.script is None else None
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A directory of its own for what a text may write: hypothesis runs a test often, with one `tmp_path`."""
+    with TemporaryDirectory() as path:
+        yield Path(path)
+
+
+@pytest.mark.parametrize("shell", HERE)
+def test_f084_a_real_shell_reads_every_plain_text_of_the_corpus_as_we_do(shell: str, tmp_path: Path) -> None:
+    for text, words in zip(PLAIN, words_read(shell, PLAIN, tmp_path), strict=True):
+        assert words == argv_of(text), text
+
+
+@pytest.mark.parametrize("shell", HERE)
+def test_f084_a_real_shell_starts_every_plain_text_of_the_corpus_with_our_argv(shell: str, tmp_path: Path) -> None:
+    argvs = [(text, argv_of(text) or ()) for text in PLAIN]
+    mine = [(text, argv) for text, argv in argvs if "/" not in argv[0] and argv[0] not in BUILT_IN]
+    assert len(mine) > 200
+    seen = run_as(shell, [text for text, _ in mine], [argv[0] for _, argv in mine], tmp_path)
+    for (text, argv), words in zip(mine, seen, strict=True):
+        assert words == argv, text
+
+
+@pytest.mark.skipif("/bin/bash" not in HERE, reason="there is no bash here")
+def test_f084_what_bash_cannot_parse_is_never_plain_and_never_wholly_read() -> None:
+    for sample in samples():
+        if "\x00" not in sample.text and len(sample.text) < MAX_REQUEST_CHARS and cannot_parse(sample.text):
+            assert sample.verdict != "plain", sample.text
+            assert sample.reads in {"unknown", ""}, sample.text
+
+
+TOKENS = st.sampled_from(
+    [
+        *PROGRAMS * 5,
+        *[" "] * 12,
+        *";|&(){}`'\"\\#~*!=+%@^?,[]$<>\n\t\r",
+        *["$(", "$(( ", "))", "((", "${x:-", "$x", "<(", ">(", "<<<", "|&", "&>o", "2>&1", ">o", "<o", "&&", "||"],
+        *[";;", "$'", '$"', "\\\n", "\\'", '\\"', "\\`", "''", '""'],
+        *["<<E\n", "\nE\n", "<<'E'\n", '<<"E"\n', "<<\\E\n", "<<-E\n\t"],
+        *["{ ", "; }", "( ", " )", "[ ", " ]", "[[ ", " ]]", "if ", "; then ", "; else ", "; fi"],
+        *["for i in ", "; do ", "; done", "case x in x) ", ";; esac", " x) ", "f() { ", "function g { "],
+        *["X=1 ", "x=", "a=(", "{pa,pb}", "alias pa=pb", "time ", "coproc ", "eval ", "command ", "exec ", "trap "],
+        *["export ", "builtin ", "env ", "xargs ", "echo ", ": ", "set -- "],
+        *["\u00a0", "\u200b", "é", "\u2028", "E", "1", "-", "x"],
+    ]
+)
+"""What texts are glued of. No slash, so that nothing is written or started outside of the test's own directory."""
+GLUED = st.lists(TOKENS, min_size=1, max_size=14).map("".join)
+
+
+def _compound(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Commands of commands, most of them well formed."""
+    forms = [
+        "{} ; {}",
+        "{} | {}",
+        "{} && {}",
+        "({}; {})",
+        "{{ {}; {}; }}",
+        "if {}; then {}; fi",
+        "case a in a) {};; *) {};; esac",
+        "for i in a 'b c'; do {}; {}; done",
+        "f() {{ {}; }}; f a; {}",
+        'pa $({}) "b $({})"',
+        "pa `{}` | {}",
+        "pa ${{y:-$({})}} $((1+$({})))",
+        "X=$({}) {}",
+        "{} >o c; {}",
+        "{} <<E\n$({})\nE\n",
+        "{} <<'E'\n$(pd)\nE\n{}",
+        "! {}\n{}",
+        "{} # {}\n",
+        "eval {} '{}'",
+        "{} &\n{}",
+        "pa <({}) >({})",
+        "pa '{}' \"{}\"",
+        "x={} {}",
+    ]
+    return st.builds(lambda form, one, other: form.format(one, other), st.sampled_from(forms), parts, parts)
+
+
+WORDS = st.sampled_from(
+    [
+        "[n]",
+        "{}",
+        "é",
+        "\\\n",
+        "a",
+        "-b",
+        "c=d",
+        "'e f'",
+        '"g h"',
+        "*",
+        "~",
+        "$x",
+        "${x}",
+        "''",
+        "\\$x",
+        "\\",
+        "i",
+        "#",
+        "#j",
+        "{k,l}",
+        "$'m'",
+    ]
+)
+SIMPLE = st.builds(
+    lambda program, words: " ".join([program, *words]), st.sampled_from(PROGRAMS), st.lists(WORDS, max_size=3)
+)
+GROWN = st.recursive(SIMPLE, _compound, max_leaves=8)
+TEXTS = st.one_of(GLUED, GROWN)
+PLAIN_CHARACTERS = st.text(
+    st.sampled_from("ab =~%!^#'\"\\$`\t\n \u00a0é*?[]{}-+:,./@_")
+    | st.characters(codec="utf-8", exclude_characters="\x00/", exclude_categories=("Cs",)),
+    min_size=1,
+    max_size=20,
+)
+
+
+def could_be(words: tuple[str | None, ...], seen: tuple[str, ...]) -> bool:
+    """An unknown word may be none, one or many."""
+    reached = {0}
+    for word in words:
+        if word is None:
+            reached = set(range(min(reached), len(seen) + 1))
+        else:
+            reached = {at + 1 for at in reached if at < len(seen) and seen[at] == word}
+        if not reached:
+            return False
+    return len(seen) in reached
+
+
+def surprises(shell: str, texts: list[str], cwd: Path) -> list[tuple[str, tuple[str, ...]]]:
+    """What the shell starts of texts that we say we have read wholly, and that we did not find."""
+    found = []
+    for text, seen in zip(texts, started(shell, texts, cwd), strict=True):
+        known = [view.words for unit in as_script(text).units for view in unit.views if view.words[0] is not None]
+        found += [(text, words) for words in seen if not any(could_be(view, words) for view in known)]
+    return found
+
+
+def as_script(text: str) -> Analysis:
+    return analyse(Request(text=text, argv=(SHELL, "-c", text), script=text))
+
+
+def check_plain(texts: list[str]) -> None:
+    plain = [text for text in texts if argv_of(text)]
+    for shell in HERE:
+        with folder() as cwd:
+            for text, words in zip(plain, words_read(shell, plain, cwd), strict=True):
+                assert words == argv_of(text), text
+
+
+def check_scripts(texts: list[str]) -> None:
+    known = []
+    for text in texts:
+        units = as_script(text).units
+        if units and not any(unit.is_unknown or unit.runs_code for unit in units):
+            known.append(text)
+    for shell in HERE:
+        with folder() as cwd:
+            suspects = surprises(shell, known, cwd)
+            # Those that ran in the background may have written into each other's records: once more, each alone.
+            for text, words in suspects:
+                assert (text, words) not in surprises(shell, [text], cwd)
+
+
+BATCHES = st.lists(TEXTS, min_size=20, max_size=60)
+quickly = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+thoroughly = settings(max_examples=1_500, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@given(st.lists(PLAIN_CHARACTERS | TEXTS, min_size=20, max_size=60))
+@quickly
+def test_f084_whatever_is_plain_is_what_every_real_shell_reads(texts: list[str]) -> None:
+    check_plain(texts)
+
+
+@given(BATCHES)
+@quickly
+def test_f084_a_text_that_was_read_wholly_starts_nothing_that_was_not_found(texts: list[str]) -> None:
+    check_scripts(texts)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+@given(BATCHES)
+@thoroughly
+def test_f084_a_text_that_was_read_wholly_starts_nothing_that_was_not_found_however_long_we_look(
+    texts: list[str],
+) -> None:
+    check_plain(texts)
+    check_scripts(texts)
+
+
+@given(st.text(max_size=300) | GLUED | GROWN)
+@settings(max_examples=400, deadline=None)
+def test_no_text_is_too_odd_to_be_read(text: str) -> None:
+    try:
+        request = parse_request(text)
+    except Malformed:
+        return
+    analysis = analyse(request)
+    assert analysis.units
+    assert analysis.is_plain == (request.script is None)
+    for unit in analysis.units:
+        assert unit.views
+        assert all(0 <= view.through < len(view.words) for view in unit.views)
+    assert analysis.is_plain or parse_request(text).script == text
