@@ -87,7 +87,9 @@ class DiscordChannel:
 
         Edits: 5 in 5 s a channel is what Discord usually grants. Files: 10 MiB in every guild, less its envelope.
         """
-        return Capabilities(text_chars=2_600, code_chars=1_800, edit_interval_s=1.5, file_bytes=8 * 2**20, card_files=True)
+        return Capabilities(
+            text_chars=2_600, code_chars=1_800, edit_interval_s=1.5, file_bytes=8 * 2**20, card_files=True
+        )
 
     async def start(self, inbox: Inbox) -> None:
         self._hearing.open(inbox)
