@@ -277,6 +277,8 @@ class Ask:
     input_id: InputId
     request: Request
     node_name: str | None
+    instead_of: ExecutionId | None = None
+    """What it replaces, if whoever asks may decide that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ and any write.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bot.domain.command import parse_request
@@ -19,7 +19,7 @@ from bot.domain.render import LISTED_CHARS
 from bot.domain.results import title
 from bot.domain.session import PeerKind, PersonId
 from bot.domain.verdict import Ask as AskVerdict
-from bot.domain.words import USAGE, Again, Plain, Run, ShowWhole, Unclear, Why, parse_words
+from bot.domain.words import USAGE, Again, Edit, Plain, Run, ShowWhole, Unclear, Why, parse_words
 from bot.errors import Malformed
 from bot.ports import Ask, NodeHub, Policies, Reply, Store, TurnStep, Tx, WholeOutput
 
@@ -34,6 +34,7 @@ run on <node>: <command> — on that machine
 approve <id> · deny <id> [reason] — decide
 stop <id> — cancel a waiting one, stop a running one
 again <id> — ask for the same command once more
+edit <id> <command> — for who may decide it: ask for this instead
 output <id> — the whole output, here where it was asked
 why <id> — what has become of it, step by step
 pending · executions · nodes · whoami — what there is
@@ -63,6 +64,8 @@ class CommandsAgent:
                 return [await self._output(one, words.id)]
             case Again():
                 return [await self._again(one, words.id)]
+            case Edit():
+                return [await self._edit(one, words)]
             case Why():
                 return [await self._why(one, words.id)]
             case Plain():
@@ -97,6 +100,14 @@ class CommandsAgent:
             text = f"{execution_id} held a secret, which is not kept after its end. Write the command once more."
             return Reply(input_id=one.id, text=text)
         return Ask(input_id=one.id, request=execution.request, node_name=execution.node_name)
+
+    async def _edit(self, one: Input, words: Edit) -> TurnStep:
+        """A decider's own version: a new request, which is inspected, judged and shown like any other."""
+        execution = await self._here(one, words.id)
+        if isinstance(execution, str):
+            return Reply(input_id=one.id, text=execution)
+        asked = _ask(one, words.command, execution.node_name)
+        return replace(asked, instead_of=words.id) if isinstance(asked, Ask) else asked
 
     async def _why(self, one: Input, execution_id: ExecutionId) -> TurnStep:
         """Its steps so far: times, people and reasons, never output."""

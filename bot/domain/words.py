@@ -55,6 +55,14 @@ class Again:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """`edit <id> <command>`: what a decider would rather have run; a request of its own."""
+
+    id: ExecutionId
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
     """`why <id>`: what has become of it so far."""
 
@@ -85,7 +93,7 @@ class Unclear:
     meant: str | None
 
 
-Words = Run | Approve | Deny | Stop | ShowWhole | Again | Why | Pause | Resume | Plain | Unclear
+Words = Run | Approve | Deny | Stop | ShowWhole | Again | Edit | Why | Pause | Resume | Plain | Unclear
 Decision = Approve | Deny | Stop
 Urgent = Approve | Deny | Stop | Pause | Resume
 """These do not wait behind the session's turn: a turn may itself be waiting for them, or go on too long."""
@@ -97,6 +105,7 @@ USAGE: dict[str, str] = {
     "stop": "stop <id>",
     "output": "output <id>",
     "again": "again <id>",
+    "edit": "edit <id> <command>",
     "why": "why <id>",
     "pending": "pending",
     "nodes": "nodes",
@@ -139,7 +148,7 @@ def _exactly(word: str, rest: str) -> Words:
     match word:
         case "run":
             return _run(rest)
-        case "approve" | "deny" | "stop" | "output" | "again" | "why":
+        case "approve" | "deny" | "stop" | "output" | "again" | "edit" | "why":
             return _with_id(word, rest)
         case "pause":
             return Pause(reason=rest[:500])
@@ -197,6 +206,10 @@ def _with_id(word: str, rest: str) -> Words:
             return ShowWhole(id=execution_id)
         case "again", "":
             return Again(id=execution_id)
+        case "edit", _ if tail:
+            return Edit(id=execution_id, command=tail)
+        case "edit", _:
+            return Unclear(meant=f"edit {execution_id} <command>")
         case "why", "":
             return Why(id=execution_id)
     return Unclear(meant=f"{word} {execution_id}")

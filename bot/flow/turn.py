@@ -27,7 +27,8 @@ from bot.domain.mask import Masker
 from bot.domain.node import Node, Pairing
 from bot.domain.policy import Subject, analysed
 from bot.domain.retry import delay_s
-from bot.domain.session import ReturnAddress
+from bot.domain.session import PersonId, ReturnAddress
+from bot.domain.verdict import Ask as AskPeople
 from bot.errors import HomingError, StaleRow
 from bot.flow.outcome import leave
 from bot.flow.signals import Signals
@@ -162,6 +163,10 @@ class Turns:
         if isinstance(found, str):
             _say(tx, asked, origin, Say(text=found), identity)
             return
+        replaced = None if step.instead_of is None else self._replaced(tx, step.instead_of, asked.person)
+        if isinstance(replaced, str):
+            _say(tx, asked, origin, Say(text=replaced), identity)
+            return
         waiting = tx.executions.in_states(WAITING, session=asked.session, limit=_MAX_WAITING)
         if len(waiting) >= _MAX_WAITING:
             text = f"{_MAX_WAITING} commands of this conversation are waiting already; decide or stop some first."
@@ -196,11 +201,31 @@ class Turns:
             attempt += 1
             execution = replace(execution, id=draw_id(f"{seed}:{attempt}"))
         tx.executions.step(execution.id, "requested", by=execution.asker, detail=None)
+        if replaced is not None:
+            tx.executions.step(execution.id, "instead_of", by=asked.person, detail=replaced.id)
+            decided = replace(replaced, decided_by=asked.person, decided_at=tx.now)
+            leave(
+                tx, decided, Trigger.DENY, by=asked.person, reason=f"replaced by {execution.id}, which has its own card"
+            )
         if refusal is not None:
             leave(tx, execution, Trigger.REFUSE, by="policy", reason=refusal.reason)
         elif found.fingerprint not in connected and tx.now >= self.settled_at:
             reason = f"the node {found.name} is not connected; ask again when it is back"
             leave(tx, execution, Trigger.REFUSE, by="gateway", reason=reason)
+
+    def _replaced(self, tx: Tx, execution_id: ExecutionId, person: PersonId) -> Execution | str:
+        """The execution that is to go, locked; or why it does not."""
+        execution = tx.executions.lock(execution_id)
+        if execution is None or execution.state is not ExecutionState.AWAITING_APPROVAL:
+            return f"{execution_id} waits for no decision any more. Ask anew with: run <command>"
+        said = self.policies.now.judge_execution(execution)
+        if not isinstance(said, AskPeople) or person not in said.deciders:
+            who = ", ".join(said.deciders) if isinstance(said, AskPeople) else "nobody, as the policy stands now"
+            tx.executions.step(execution_id, "refused_vote", by=person, detail=f"who may decide: {who}")
+            return f"You may not decide {execution_id}, so you may not replace it. Who may: {who}."
+        if not tx.executions.vote(execution_id, person, approves=False, reason="replaced"):
+            return f"You have decided {execution_id} already; the first word counts."
+        return execution
 
 
 def draw_id(seed: str) -> ExecutionId:

@@ -134,3 +134,73 @@ async def test_a_command_that_is_allowed_by_now_asks_for_no_yes_and_says_so(stag
     assert note is not None
     assert "allows it unasked by now: ask again" in note
     await stage.in_state(execution, S.AWAITING_APPROVAL)
+
+
+async def test_a_decider_replaces_a_command_by_a_request_of_its_own_with_its_own_hash(stage: Stage) -> None:
+    stage.policy = policy(TWO)
+    first = await stage.shown("rm -rf /srv/old")
+
+    await stage.say(f"edit {first.id} rm -r /srv/old/logs", who=BOB)
+    await stage.answer()
+    await stage.inspect()
+    await stage.tell_all()
+
+    gone = await stage.in_state(first, S.DENIED)
+    (second,) = [one for one in await stage.all_executions() if one.id != first.id]
+    assert gone.reason == f"replaced by {second.id}, which has its own card"
+    assert (second.asker, second.request.text, second.origin.peer) == ("bob", "rm -r /srv/old/logs", first.origin.peer)
+    assert second.command_hash != first.command_hash
+    assert ("instead_of", "bob") in await stage.steps(second)
+    assert "already settled" in str(await stage.press(first, who=CY))
+    await stage.in_state(second, S.AWAITING_APPROVAL)
+
+
+async def test_f069_with_four_eyes_whoever_replaced_it_does_not_approve_their_own(stage: Stage) -> None:
+    stage.policy = policy(FOUR_EYES)
+    first = await stage.shown()
+    await stage.say(f"edit {first.id} df -i", who=BOB)
+    await stage.answer()
+    await stage.inspect()
+    (second,) = [one for one in await stage.all_executions() if one.id != first.id]
+
+    await stage.say(f"approve {second.id}", who=BOB)
+
+    await stage.in_state(second, S.AWAITING_APPROVAL)
+
+
+@pytest.mark.parametrize("asks", ["stranger", "late", "voted"])
+async def test_who_may_not_decide_it_replaces_nothing(stage: Stage, asks: str) -> None:
+    stage.policy = policy(TWO if asks == "voted" else replace(TWO, deciders=("bob",), terms=Terms()))
+    first = await stage.shown()
+    if asks == "late":
+        await stage.press(first, Action.DENY, who=BOB)
+    if asks == "voted":
+        await stage.press(first, who=BOB)
+    before = (await stage.read(first)).state
+
+    await stage.say(f"edit {first.id} df -i", who=CY if asks == "stranger" else BOB)
+    await stage.answer()
+    await stage.tell_all()
+
+    assert len(await stage.all_executions()) == 1
+    assert (await stage.read(first)).state is before
+    said = {
+        "stranger": "You may not decide",
+        "late": "waits for no decision any more",
+        "voted": "the first word counts",
+    }
+    assert said[asks] in stage.posts()[-1]
+
+
+async def test_what_is_replaced_by_nothing_readable_stays(stage: Stage) -> None:
+    first = await stage.shown()
+    for tail in ("", " -x; ls"):
+        await stage.say(f"edit {first.id}{tail}", who=BOB)
+        await stage.answer()
+    await stage.say("edit 222222 ls", who=BOB)
+    await stage.answer()
+    await stage.tell_all()
+
+    await stage.in_state(first, S.AWAITING_APPROVAL)
+    assert "Did you mean: edit" in stage.posts()[-3]
+    assert "There is no execution 222222" in stage.posts()[-1]
