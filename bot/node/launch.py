@@ -15,6 +15,7 @@ from bot.domain.command import Command
 from bot.domain.execution import ExecutionId, ExecutionResult
 from bot.domain.retry import delay_s
 from bot.loop import Tasks
+from bot.node.account import own_account
 from bot.node.frames import MAX_TEXT_CHARS, Finished, Refused
 from bot.node.inspect import Inspector
 from bot.node.journal import Entry, State
@@ -133,7 +134,8 @@ class Launches:
         except (OSError, ValueError) as fault:
             # The child reports a failed exec before anything of the command runs.
             why = fault.strerror if isinstance(fault, OSError) else "its arguments or environment are not possible"
-            self.refuse(execution, f"{command.executable} could not be started: {why}")
+            who = "" if command.user == own_account().name else f" as {command.user} in {command.cwd}"
+            self.refuse(execution, f"{command.executable} could not be started{who}: {why}")
         else:
             await self._watch(execution, begun.process, started_at)
         finally:

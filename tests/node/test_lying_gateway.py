@@ -1,4 +1,4 @@
-"""A gateway that was broken into, over a real connection: it has the right key and lies in every field. Nothing starts."""
+"""A gateway that was broken into, over a real connection: it has its key and lies in every field. Nothing starts."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ async def test_f082_a_lie_in_any_field_is_refused_whatever_the_hash(liar: LyingG
 @pytest.mark.parametrize("name", ["LD_PRELOAD", "LD_LIBRARY_PATH", "BASH_ENV", "PYTHONSTARTUP", "X", "PATH"])
 async def test_f086_a_variable_that_rides_along_is_refused(liar: LyingGateway, name: str) -> None:
     truth = await honest(liar)
-    env = {**dict(truth.env), name: "/tmp/evil"}
+    env = {**dict(truth.env), name: "/srv/evil"}
     answer = await liar.offer(replace(truth, env=tuple(sorted(env.items()))))
     assert answer["kind"] == "declined"
     assert name in answer["reason"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def given(tmp_path: Path) -> NodeSettings:
 
 def look(given: NodeSettings, text: str, **limits: int) -> Command | NodeRefusal:
     request = parse_request(text)
-    wanted = Limits(**limits)  # type: ignore[arg-type]  # counts
+    wanted = Limits(**limits)
     return inspector(given).inspect(request.argv, request.script, wanted, gateway=GATEWAY)
 
 
@@ -253,14 +254,28 @@ def test_a_policy_that_cannot_be_read_any_more_allows_nothing(given: NodeSetting
         return found.reason if isinstance(found, NodeRefusal) else None
 
     assert said() is None
-    for spoil in (
+
+    def opened_to_all() -> None:
+        path.write_text("")
+        path.chmod(0o666)
+
+    def a_folder() -> None:
+        path.unlink()
+        path.mkdir()
+
+    def a_pipe() -> None:
+        path.rmdir()
+        os.mkfifo(path)
+
+    spoils: tuple[Callable[[], object], ...] = (
         lambda: path.write_text("[["),
         lambda: path.write_bytes(b"\xff"),
-        lambda: (path.write_text(""), path.chmod(0o666)),
-        lambda: (path.unlink(), path.mkdir()),
-        lambda: (path.rmdir(), os.mkfifo(path)),
+        opened_to_all,
+        a_folder,
+        a_pipe,
         path.unlink,
-    ):
+    )
+    for spoil in spoils:
         spoil()
         assert "cannot be read now" in str(said())
     path.write_text("")
