@@ -36,6 +36,8 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _SPECIAL = re.compile(r"\\u0000|[:,\[]-?[0-9]+[.eE]|NaN|Infinity")
 """What may be NUL or a float, in JSON; a text that looks like one is taken for one, which costs a look."""
+_MARK = re.compile("‹secret[^›]*›")
+"""Of `Masker`, in whose words something was masked."""
 _KEYS = frozenset({"form", "seq", "at", "kind", "execution", "previous", "body", "body_hash", "hash"})
 
 
@@ -264,12 +266,17 @@ def _shown_command(execution: Execution, command: Command) -> dict[str, object]:
     if execution.masked is None:
         return form
     masked, asked = execution.masked, execution.request
-    plain = {after for before, after in zip(asked.argv, masked.argv, strict=False) if before == after}
-    known = {word.rpartition("/")[2] for word in (*plain, *(masked.script or "").split())}
+    plain = [
+        # Where the row was wiped both hold the mark.
+        before == after and _MARK.search(after) is None
+        for before, after in zip(asked.argv, masked.argv, strict=False)
+    ]
+    words = [word for word, is_plain in zip(masked.argv, plain, strict=False) if is_plain]
+    known = {word.rpartition("/")[2] for word in (*words, *_MARK.sub(" ", masked.script or "").split())}
 
     def shown(path: str) -> str:
         # The node made a path of a word. Where the word is masked its path says the same in clear.
-        is_program = path == command.executable and masked.argv[:1] == asked.argv[:1]
+        is_program = path == command.executable and plain[:1] == [True]
         return path if is_program or path.rpartition("/")[2] in known else HIDDEN
 
     form["argv"], form["script"] = masked.argv, masked.script

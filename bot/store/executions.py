@@ -42,7 +42,7 @@ _STEP = insert(steps)
 
 
 class StoredExecutions(Connected):
-    """Each step and each vote leaves its line in the audit, here, where no caller can forget it."""
+    """Each step, and each yes and no, leaves its line in the audit, here, where no caller can forget it."""
 
     __slots__ = ("_audit", "_newest")
 
@@ -138,7 +138,7 @@ class StoredExecutions(Connected):
         )
         is_first = written.first() is not None
         if is_first:
-            self._audit.note("vote", person, {"approves": approves, "reason": reason}, execution=execution_id)
+            self._audit.note("yes" if approves else "no", person, {"reason": reason}, execution=execution_id)
         return is_first
 
     def approvers(self, execution_id: ExecutionId) -> Sequence[PersonId]:

@@ -67,7 +67,7 @@ def test_a_finished_story_stands_in_an_export_and_verifies_without_the_gateway(
 ) -> None:
     terminal, file, lines = exported
     kinds = [line.kind for line in lines if line.execution == FINISHED]
-    assert kinds == ["requested", "ask", "vote", "approve", "dispatch", "start", "finish", "told"]
+    assert kinds == ["requested", "ask", "yes", "approve", "dispatch", "start", "finish", "told"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     ended = terminal.homing("audit", "verify", "audit.jsonl")
     assert (ended.code, ended.err) == (0, "")
@@ -85,9 +85,9 @@ def test_the_first_broken_line_is_named_and_ends_with_1(
     _, file, lines = exported
     good = file.read_text(encoding="utf-8")
     third = line_to_text(lines[2])
-    assert '"approves":true' in third
+    assert '"kind":"yes"' in third
     for bad, said in (
-        (good.replace('"approves":true', '"approves":false'), "line 3 (line 3 of the audit): its body was changed"),
+        (good.replace('"by":"bob"', '"by":"eve"', 1), "line 3 (line 3 of the audit): its body was changed"),
         (good.replace(third + "\n", ""), "line 3 (line 4 of the audit): line 3 is missing before it"),
         (good.replace(third, f"{third}\n{third}"), "line 4 (line 3 of the audit): it stands twice"),
         (good[:-1], f"line {len(lines)}: it is cut"),
@@ -174,7 +174,7 @@ def test_the_store_itself_is_checked_and_shown(here: Here) -> None:
     out = here.homing("audit", "show", "--execution", FINISHED.lower()).out
     assert "on web-1: df -h; bob, web:cy" in out
     assert "exit_code 0" in out
-    assert "vote" in out
+    assert "yes " in out
     assert "CET" in out or "CEST" in out
     shown = here.homing("audit", "show", "--limit", "2", "--json").json()
     assert len(shown) == 2

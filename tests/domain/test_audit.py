@@ -168,6 +168,9 @@ def test_a_path_that_the_node_made_of_a_masked_word_is_hidden() -> None:
     asked = Request(text="./s3cret", argv=("./s3cret",), script=None)
     command = masked(asked, Request(text="•••", argv=("•••",), script=None), executable="/srv/s3cret")
     assert command["executable"] == HIDDEN
+    wiped = Request(text="‹secret›", argv=("‹secret›",), script=None)
+    command = masked(wiped, wiped, executable="/srv/s3cret")
+    assert command["executable"] == HIDDEN, "after the end the row holds the mark as well"
     text, hidden = "cat s3cret | sh a.sh", "cat ••• | sh a.sh"
     asked = Request(text=text, argv=("/bin/sh", "-c", text), script=text)
     shown = Request(text=hidden, argv=("/bin/sh", "-c", hidden), script=hidden)

@@ -54,7 +54,7 @@ def a_life(tx: Tx, execution_id: str = "7K3Q9A") -> Execution:
 async def test_every_step_and_vote_leaves_a_line_without_being_asked(store: OpenStore) -> None:
     await store.write(a_life)
     lines = await lines_of(store)
-    kinds = ["requested", "ask", "vote", "approve", "dispatch", "start", "finish"]
+    kinds = ["requested", "ask", "yes", "approve", "dispatch", "start", "finish"]
     assert [line.kind for line in lines] == kinds
     assert {line.execution for line in lines} == {ONE}
     assert [line.seq for line in lines] == list(range(1, 8))
@@ -93,7 +93,7 @@ async def test_a_second_vote_and_a_switch_that_stood_so_already_leave_no_line(st
         tx.switches.resume(by="op")
 
     await store.write(twice)
-    assert [line.kind for line in await lines_of(store)] == ["vote", "node_paired", "node_revoked"]
+    assert [line.kind for line in await lines_of(store)] == ["yes", "node_paired", "node_revoked"]
 
 
 async def test_what_is_no_execution_leaves_its_line_as_well(store: OpenStore) -> None:
