@@ -119,7 +119,7 @@ def check(
     """
     from bot.errors import ConfigError
     from bot.node.rules_file import RulesFile
-    from bot.node.rules_shown import account_of, described, misfits, odd
+    from bot.node.rules_shown import described, misfits, odd, user_of
     from bot.node.settings import NodeSettings
 
     settings = NodeSettings(
@@ -133,10 +133,10 @@ def check(
     )
     file = RulesFile.found(config, state_dir)
     rules = file.current()
-    account = account_of(rules)
-    if faults := tuple(misfits(rules, settings, account)):
+    user = user_of(rules)
+    if faults := tuple(misfits(rules, settings, user)):
         raise ConfigError(tuple(f"{file.path.name}: {fault}" for fault in faults))
-    says, warnings = list(described(rules, settings, account)), list(odd(rules, account, policy=file.path))
+    says, warnings = list(described(rules, settings, user)), list(odd(rules, user, policy=file.path))
     if as_json:
         where = str(file.path) if file.path.exists() else None
         shown.document({"ok": True, "file": where, "says": says, "warnings": warnings})

@@ -23,7 +23,7 @@ CommandHash = NewType("CommandHash", str)
 
 FORM_VERSION = 2
 _OLD_FORM = 1
-"""Without account, inode, gateway and three limits: rows that were stored before are read, and hash as they did."""
+"""Without user, inode, gateway and three limits: rows that were stored before are read, and hash as they did."""
 SHELL = "/bin/sh"
 MAX_REQUEST_CHARS = 8_000
 """The longest request. A card must show all of it, and networks take some 4,000 to 40,000 characters a message."""
@@ -54,7 +54,7 @@ class Limits:
     memory_bytes: int | None = None
     """Address space of each process; None: what the node's system gives."""
     processes: int | None = None
-    """Processes and threads that the account may have at the same time; None: what the node's system gives."""
+    """Processes and threads that the user may have at the same time; None: what the node's system gives."""
     open_files: int | None = None
     """Files that each process may hold open; None: what the node's system gives."""
 
@@ -94,7 +94,7 @@ class Command:
     cwd_id: str
     """`device:inode` of that directory: another one that was put under the same path is another command."""
     user: str
-    """The account that it runs as, by its name on the node; `#1000` where the number has no name."""
+    """The user that it runs as, by its name on the node; `#1000` where the number has no name."""
     env: tuple[tuple[str, str], ...]
     """The whole environment, by name. The gateway's own never is part of it."""
     limits: Limits
@@ -299,7 +299,7 @@ def _cwd_id(value: object) -> str:
 def _user(value: object) -> str:
     text = _text("user", value)
     if not text:
-        raise Malformed("user names no account")
+        raise Malformed("user is empty")
     return text
 
 

@@ -12,7 +12,7 @@ from bot.domain.execution import ExecutionId, ExecutionResult
 from bot.domain.node import Known, Pairing
 
 VERSION = 2
-"""1 bound no account and no inode of the work directory; nothing of it was ever released."""
+"""1 bound no user and no inode of the work directory; nothing of it was ever released."""
 MAX_FRAME_BYTES = 4 * 1_048_576
 """The largest report is twice the 1 MiB of output that a node keeps at most (JSON doubles quotes and line ends)."""
 MAX_OUTPUT_BYTES = 1_048_576

@@ -25,7 +25,6 @@ from bot.domain.command import (
 )
 from bot.domain.shell import analyse
 from bot.errors import ConfigError
-from bot.node.account import Account, account_named, own_account
 from bot.node.digest import Digests, Unbound, checked_text, size_of
 from bot.node.drift import difference
 from bot.node.named import Named, named_files
@@ -33,6 +32,7 @@ from bot.node.operands import interpreter_line
 from bot.node.rules import Rules, Seen
 from bot.node.rules_file import RulesFile
 from bot.node.settings import NodeSettings
+from bot.node.user import User, own_user, user_named
 from bot.ports import NodeRefusal
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Inspector:
     def differences(self, approved: Command) -> str | None:
         """What has changed since `approved` was seen; None where it would run as it was approved."""
         if is_of_old_form(approved):
-            return "the command was approved before the node bound its account and directory; ask again"
+            return "the command was approved before the node bound its user and directory; ask again"
         now = self.inspect(approved.argv, approved.script, approved.limits, gateway=approved.gateway)
         if isinstance(now, NodeRefusal):
             return now.reason
@@ -78,8 +78,8 @@ class Inspector:
         for word in argv:
             checked_text("an argument", word)
         rules = self._current_rules()
-        account = self._account(rules)
-        cwd = self._cwd(account)
+        user = self._user(rules)
+        cwd = self._cwd(user)
         executable = self._find(argv[0], cwd)
         request = Request(text=script or "", argv=argv, script=script)
         analysis = analyse(request)
@@ -105,9 +105,9 @@ class Inspector:
             executable=executable,
             cwd=cwd,
             cwd_id=_id_of(cwd),
-            user=account.name,
+            user=user.name,
             gateway=gateway,
-            env=tuple(sorted(self._env(account, rules).items())),
+            env=tuple(sorted(self._env(user, rules).items())),
             limits=lower_of(lower_of(limits, self.settings.limits), rules.limits),
             files=self._files(executable, named, cwd),
         )
@@ -122,14 +122,14 @@ class Inspector:
                 "this node's own policy cannot be read now; whoever keeps the node has to look at it"
             ) from None
 
-    def _account(self, rules: Rules) -> Account:
-        account = own_account() if rules.user is None else account_named(rules.user)
-        if account is None:
-            raise Unbound(f"this node has no account {rules.user} any more; whoever keeps the node has to look at it")
-        return account
+    def _user(self, rules: Rules) -> User:
+        user = own_user() if rules.user is None else user_named(rules.user)
+        if user is None:
+            raise Unbound(f"this node has no user {rules.user} any more; whoever keeps the node has to look at it")
+        return user
 
-    def _cwd(self, account: Account) -> str:
-        wanted = self.settings.work_dir or Path(account.home)
+    def _cwd(self, user: User) -> str:
+        wanted = self.settings.work_dir or Path(user.home)
         try:
             real = wanted.resolve(strict=True)
         except (OSError, RuntimeError):
@@ -143,13 +143,13 @@ class Inspector:
             )
         return checked_text("the work directory", str(real))
 
-    def _env(self, account: Account, rules: Rules) -> Mapping[str, str]:
+    def _env(self, user: User, rules: Rules) -> Mapping[str, str]:
         env = {
             "PATH": self.settings.path,
-            "HOME": account.home,
-            "USER": account.name,
-            "LOGNAME": account.name,
-            "SHELL": account.shell,
+            "HOME": user.home,
+            "USER": user.name,
+            "LOGNAME": user.name,
+            "SHELL": user.shell,
             "LANG": "C.UTF-8",
         }
         further = self.settings.env_names if rules.env_names is None else rules.env_names

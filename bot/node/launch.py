@@ -15,7 +15,6 @@ from bot.domain.command import Command
 from bot.domain.execution import ExecutionId, ExecutionResult
 from bot.domain.retry import delay_s
 from bot.loop import Tasks
-from bot.node.account import own_account
 from bot.node.frames import MAX_TEXT_CHARS, Finished, Refused
 from bot.node.inspect import Inspector
 from bot.node.journal import Entry, State
@@ -24,6 +23,7 @@ from bot.node.process import Patience, Process
 from bot.node.settings import NodeSettings
 from bot.node.spool import Spool
 from bot.node.tree import Families, created_at
+from bot.node.user import own_user
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class Launches:
         except (OSError, ValueError) as fault:
             # The child reports a failed exec before anything of the command runs.
             why = fault.strerror if isinstance(fault, OSError) else "its arguments or environment are not possible"
-            who = "" if command.user == own_account().name else f" as {command.user} in {command.cwd}"
+            who = "" if command.user == own_user().name else f" as {command.user} in {command.cwd}"
             self.refuse(execution, f"{command.executable} could not be started{who}: {why}")
         else:
             await self._watch(execution, begun.process, started_at)

@@ -53,7 +53,7 @@ class Rules:
     scripts: bool | None = None
     """Whether it runs shell texts. None: only where `commands` is empty."""
     user: str | None = None
-    """The account of commands. None: the node's own."""
+    """The user of commands. None: the node's own."""
     dirs: tuple[Path, ...] = ()
     """Where the work directory, and each file that is named to be run, must be; empty: anywhere."""
     env_names: tuple[str, ...] | None = None

@@ -19,11 +19,11 @@ from typing import TypeVar
 from bot.domain.command import Limits, NodeFingerprint
 from bot.domain.pattern import Pattern, parse_pattern
 from bot.errors import ConfigError, Malformed
-from bot.node.account import account_named
 from bot.node.frames import MAX_OUTPUT_BYTES
 from bot.node.identity import parse_fingerprint
 from bot.node.rules import MOST, Rules
 from bot.node.settings import faults_of_env_names
+from bot.node.user import user_named
 
 FILE_NAME = "node.toml"
 MAX_FILE_BYTES = 262_144
@@ -77,7 +77,7 @@ def _content(path: Path) -> bytes:
         if not stat.S_ISREG(seen.st_mode):
             raise ConfigError((f"{path}: is no regular file; put a file there",))
         if seen.st_uid not in {0, os.geteuid()} or seen.st_mode & 0o022:
-            remedy = "let root or the node's own account own it, and chmod go-w it"
+            remedy = "let root or the node's own user own it, and chmod go-w it"
             raise ConfigError((f"{path}: others could change what this node allows; {remedy}",))
         content = os.read(opened, MAX_FILE_BYTES + 1)
     except OSError as fault:
@@ -234,12 +234,12 @@ def _directory(text: str) -> Path:
 
 
 def _user(text: str) -> str:
-    account = account_named(text)
-    if account is None:
-        raise Malformed(f"this machine has no account {text!r}; make it, or name another")
-    if not account.is_own and os.geteuid() != 0:
-        raise Malformed("only root can start commands as another account; start the node as root, or leave user out")
-    return account.name
+    user = user_named(text)
+    if user is None:
+        raise Malformed(f"this machine has no user {text!r}; make it, or name another")
+    if not user.is_own and os.geteuid() != 0:
+        raise Malformed("only root can start commands as another user; start the node as root, or leave user out")
+    return user.name
 
 
 def _length_s(value: object) -> int | None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from bot.domain.command import Limits, lower_of
 from bot.errors import ConfigError
-from bot.node.account import Account, account_named, own_account
 from bot.node.rules import Rules
 from bot.node.rules_file import RulesFile
 from bot.node.settings import NodeSettings
+from bot.node.user import User, own_user, user_named
 
 EXAMPLE = """\
 # What this node will ever run. It wins over the gateway: a gateway that was broken into cannot widen it.
@@ -34,7 +34,7 @@ EXAMPLE = """\
 # only commands joined by ; && || or |, each of which must fit.
 # scripts = false
 
-# The account that commands run as; the node must then be started as root. Left out: the node's own account.
+# The user that commands run as; the node must then be started as root. Left out: the node's own user.
 # user = "app"
 
 # The folders that commands start in, and that scripts and programs named by their path must be in. Left out: any.
@@ -51,14 +51,14 @@ EXAMPLE = """\
 # output_bytes = 262144
 # Memory (address space) of each of its processes, in bytes or such as "512M".
 # memory = "2G"
-# Processes and threads of its account at the same time, over all commands. It binds no command that runs as root.
+# Processes and threads of its user at the same time, over all commands. It binds no command that runs as root.
 # processes = 256
 # Files that each of its processes may hold open.
 # open_files = 1024
 """
 
 
-def described(rules: Rules, settings: NodeSettings, account: Account) -> Iterator[str]:
+def described(rules: Rules, settings: NodeSettings, user: User) -> Iterator[str]:
     """One line for each thing that it says."""
     if rules.gateways:
         yield f"obeys the gateways {', '.join(rules.gateways)}"
@@ -74,7 +74,7 @@ def described(rules: Rules, settings: NodeSettings, account: Account) -> Iterato
         yield "runs these in shell texts too, side by side" if rules.runs_scripts else "runs no shell texts"
     for pattern in rules.deny:
         yield f"never runs {pattern.text}"
-    yield f"as the account {account.name}, in {settings.work_dir or account.home}"
+    yield f"as the user {user.name}, in {settings.work_dir or user.home}"
     if rules.dirs:
         yield f"only in, and only files below, {', '.join(map(str, rules.dirs))}"
     names = settings.env_names if rules.env_names is None else rules.env_names
@@ -85,48 +85,48 @@ def described(rules: Rules, settings: NodeSettings, account: Account) -> Iterato
 def opening_words(file: RulesFile, settings: NodeSettings) -> Iterator[str]:
     """What its keeper should know at the start. Raises `ConfigError` where it cannot run by its policy."""
     rules = file.current()
-    account = account_of(rules)
-    faults = tuple(misfits(rules, settings, account))
+    user = user_of(rules)
+    faults = tuple(misfits(rules, settings, user))
     if faults:
         raise ConfigError(tuple(f"{file.path.name}: {fault}" for fault in faults))
     if not rules.commands:
-        yield f"this node's own policy names no commands: it runs anything that its gateway approved, as {account.name}"
+        yield f"this node's own policy names no commands: it runs anything that its gateway approved, as {user.name}"
     else:
-        yield f"this node runs {len(rules.commands)} kinds of commands and no other, as {account.name}"
-    for oddity in odd(rules, account, policy=file.path):
+        yield f"this node runs {len(rules.commands)} kinds of commands and no other, as {user.name}"
+    for oddity in odd(rules, user, policy=file.path):
         yield f"warning: {oddity}"
 
 
-def account_of(rules: Rules) -> Account:
-    """Of a policy that was read just now, so that its account is there."""
-    named = None if rules.user is None else account_named(rules.user)
-    return named or own_account()
+def user_of(rules: Rules) -> User:
+    """Of a policy that was read just now, so that its user is there."""
+    named = None if rules.user is None else user_named(rules.user)
+    return named or own_user()
 
 
-def misfits(rules: Rules, settings: NodeSettings, account: Account) -> Iterator[str]:
+def misfits(rules: Rules, settings: NodeSettings, user: User) -> Iterator[str]:
     """Where it and the command line contradict each other, so that nothing could ever run."""
     if rules.dirs:
-        work = (settings.work_dir or Path(account.home)).resolve()
+        work = (settings.work_dir or Path(user.home)).resolve()
         if not any(work.is_relative_to(directory.resolve()) for directory in rules.dirs):
             yield f"dirs: commands start in {work}, which is in none of them; name it there, or another --work-dir"
 
 
-def odd(rules: Rules, account: Account, *, policy: Path) -> Iterator[str]:
+def odd(rules: Rules, user: User, *, policy: Path) -> Iterator[str]:
     """What is no fault and perhaps not meant."""
-    if account.uid == 0:
+    if user.uid == 0:
         yield "commands run as root, who can change this policy, the node's key and its journal; name another user"
         if rules.limits.processes is not None:
             yield "limits.processes binds no command that runs as root; name another user"
-    elif _could_change(policy, account):
-        yield f"commands run as {account.name}, who can change {policy} and what is beside it; name another user"
+    elif _could_change(policy, user):
+        yield f"commands run as {user.name}, who can change {policy} and what is beside it; name another user"
     if rules.deny and not rules.commands:
         yield "deny without commands is a guard rail, no wall: a script can start what nobody sees in its words"
 
 
-def _could_change(policy: Path, account: Account) -> bool:
+def _could_change(policy: Path, user: User) -> bool:
     """Who owns a file or its folder can replace it, whatever their modes are today."""
     owners = {path.stat().st_uid for path in (policy, policy.parent) if path.exists()}
-    return account.uid in owners
+    return user.uid in owners
 
 
 def _limits(limits: Limits) -> Iterator[str]:

@@ -45,7 +45,7 @@ class NodeSettings:
     """The node's key, the gateway's pinned key and the journal. One node each."""
     name: str
     work_dir: Path | None = None
-    """Where commands start; the home directory of their account where it is left out."""
+    """Where commands start; the home directory of their user where it is left out."""
     rules_file: Path | None = None
     """The node's own policy. Left out: `node.toml` in the state directory, where there is one."""
     limits: Limits = field(default_factory=lambda: Limits(timeout_s=86_400.0, output_bytes=MAX_OUTPUT_BYTES))

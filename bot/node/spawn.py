@@ -1,6 +1,6 @@
-"""The one place that starts a command: in the directory that was approved, as its account, under its limits.
+"""The one place that starts a command: in the directory that was approved, as its user, under its limits.
 
-A child that needs an account or limits of its own starts as `starter`, which becomes the command; any other is the
+A child that needs a user or limits of its own starts as `starter`, which becomes the command; any other is the
 command at once. Deliberately absent: reading its output and ending it (see `process`).
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bot.domain.command import Command
 from bot.node import starter
-from bot.node.account import Account, account_named, own_account
+from bot.node.user import User, own_user, user_named
 
 _STARTER = str(Path(starter.__file__).resolve())
 _BECOME_S = 10.0
@@ -46,8 +46,8 @@ class Spawn:
         with contextlib.ExitStack() as opened:
             directory = _directory(command)
             opened.callback(os.close, directory)
-            account = _account(command)
-            if account is None and _has_no_limits(command):
+            user = _user(command)
+            if user is None and _has_no_limits(command):
                 self.popen = subprocess.Popen(  # noqa: S603 -- the approved command, without a shell
                     command.argv,
                     executable=command.executable,
@@ -62,7 +62,7 @@ class Spawn:
                 return
             orders = os.memfd_create("orders", os.MFD_CLOEXEC)
             opened.callback(os.close, orders)
-            os.write(orders, _orders(command, account, directory))
+            os.write(orders, _orders(command, user, directory))
             os.lseek(orders, 0, os.SEEK_SET)
             answer, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             opened.callback(os.close, theirs)
@@ -134,26 +134,26 @@ def _directory(command: Command) -> int:
     return opened
 
 
-def _account(command: Command) -> Account | None:
+def _user(command: Command) -> User | None:
     """None where the command runs as the node itself."""
-    if command.user == own_account().name:
+    if command.user == own_user().name:
         return None
-    account = account_named(command.user)
-    if account is None:
-        raise NotStarted(f"there is no account {command.user} here")
-    return account
+    user = user_named(command.user)
+    if user is None:
+        raise NotStarted(f"there is no user {command.user} here")
+    return user
 
 
-def _orders(command: Command, account: Account | None, directory: int) -> bytes:
+def _orders(command: Command, user: User | None, directory: int) -> bytes:
     changed = None
-    if account is not None:
-        changed = {"uid": account.uid, "gid": account.gid, "groups": list(account.groups)}
+    if user is not None:
+        changed = {"uid": user.uid, "gid": user.gid, "groups": list(user.groups)}
     form = {
         "executable": command.executable,
         "argv": list(command.argv),
         "env": dict(command.env),
         "directory": directory,
         "limits": {name: getattr(command.limits, name) for name in starter.LIMITS},
-        "account": changed,
+        "user": changed,
     }
     return json.dumps(form).encode("ascii")

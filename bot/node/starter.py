@@ -1,4 +1,4 @@
-"""The first moments of a child: it takes its limits, its account and its directory, says so, and becomes the command.
+"""The first moments of a child: it takes its limits, its user and its directory, says so, and becomes the command.
 
 Run as a program of its own by `spawn`, with nothing but the standard library and no environment: between fork and exec
 of the node itself, which has threads, no Python may run (https://docs.python.org/3.11/library/subprocess.html, the
@@ -34,12 +34,12 @@ def become(orders: int, answer: int) -> None:
                 _, hard = resource.getrlimit(kind)
                 value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
                 resource.setrlimit(kind, (value, value))
-        if order["account"] is not None:
+        if order["user"] is not None:
             # Groups first: afterwards it may not change them any more.
-            os.setgroups(order["account"]["groups"])
-            os.setresgid(*[order["account"]["gid"]] * 3)
-            os.setresuid(*[order["account"]["uid"]] * 3)
-        # As the account: what it may not enter is refused to it.
+            os.setgroups(order["user"]["groups"])
+            os.setresgid(*[order["user"]["gid"]] * 3)
+            os.setresuid(*[order["user"]["uid"]] * 3)
+        # As the user: what it may not enter is refused to it.
         os.fchdir(order["directory"])
         os.close(order["directory"])
         for number in (signal.SIGPIPE, signal.SIGXFSZ):

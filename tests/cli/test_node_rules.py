@@ -39,7 +39,7 @@ def test_it_says_what_a_policy_would_allow(bare: Terminal) -> None:
 
 
 def test_the_policy_in_the_state_folder_is_found_and_every_fault_named_at_once(bare: Terminal) -> None:
-    text = 'comands = ["df"]\ncommands = ["* x"]\ndeny = ["a|b"]\nuser = "no-such-account"\n[limits]\nprocesses = 0\n'
+    text = 'comands = ["df"]\ncommands = ["* x"]\ndeny = ["a|b"]\nuser = "no-such-user-here"\n[limits]\nprocesses = 0\n'
     written(bare.folder / "state", text)
     for words in (
         ("node", "check", "--state-dir", "state"),
@@ -76,7 +76,7 @@ def test_the_example_holds_every_key_and_each_can_be_taken_out_of_its_comment(ba
     used = "\n".join(
         line if not line.startswith("# ") or line[2:] not in keys else line[2:] for line in ended.out.splitlines()
     )
-    rules = read_rules(used.replace('user = "app"', f"user = {account()!r}").encode())
+    rules = read_rules(used.replace('user = "app"', f"user = {me()!r}").encode())
     assert rules.commands
     assert rules.limits.open_files == 1_024
     assert set(tomllib.loads(used)) == {
@@ -84,7 +84,7 @@ def test_the_example_holds_every_key_and_each_can_be_taken_out_of_its_comment(ba
     }  # fmt: skip
 
 
-def account() -> str:
+def me() -> str:
     import pwd
 
     return pwd.getpwuid(os.geteuid()).pw_name

@@ -197,7 +197,7 @@ def test_names_of_files_that_are_no_text_still_have_a_hash() -> None:
         ({"cwd_id": "64:x"}, "cwd_id is no device:inode"),
         ({"cwd_id": "64:2049\n"}, "cwd_id is no device:inode"),
         ({"user": None}, "user is not a text"),
-        ({"user": ""}, "user names no account"),
+        ({"user": ""}, "user is empty"),
         ({"gateway": None}, "gateway is not a text"),
         ({"limits": {"timeout_s": 1.0, "output_bytes": 1}}, "limits is not an object of memory_bytes, open_files"),
         ({"limits": {**LIMITS, "more": 1}}, "limits is not an object of"),

@@ -19,7 +19,6 @@ from bot.domain.command import Command, Limits, NodeFingerprint, command_hash, p
 from bot.domain.execution import ExecutionId, ExecutionResult
 from bot.domain.node import Known, Node, Pairing
 from bot.errors import StoreError
-from bot.node.account import own_account
 from bot.node.client import run_node
 from bot.node.hub import Hub, HubBounds
 from bot.node.identity import KeyPair, new_key, new_nonce
@@ -27,6 +26,7 @@ from bot.node.inspect import Inspector
 from bot.node.protocol import NodeEnd, State
 from bot.node.rules_file import RulesFile
 from bot.node.settings import NodeSettings
+from bot.node.user import own_user
 from bot.ports import Acceptance, NodeRefusal
 
 ID = ExecutionId("7K3QA2")
@@ -262,7 +262,7 @@ def command(*argv: str, cwd: Path | None = None, timeout_s: float = 20.0, output
         executable=os.path.realpath(found),
         cwd=str(here),
         cwd_id=f"{seen.st_dev}:{seen.st_ino}",
-        user=own_account().name,
+        user=own_user().name,
         env=(("PATH", "/usr/bin:/bin"),),
         limits=Limits(timeout_s=timeout_s, output_bytes=output_bytes),
         files=(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 
 from bot.domain.command import Command, Limits, parse_request
 from bot.errors import ConfigError
-from bot.node.account import own_account
 from bot.node.rules_file import RulesFile, read_rules
+from bot.node.rules_shown import EXAMPLE
 from bot.node.settings import NodeSettings
+from bot.node.user import own_user
 from bot.ports import NodeRefusal
 from tests.node.made import GATEWAY, inspector, settings, with_rules
 
@@ -223,10 +225,10 @@ def test_the_lowest_of_three_limits_stands_in_the_command(given: NodeSettings) -
     assert found.limits == Limits(timeout_s=60.0, output_bytes=2_000, memory_bytes=2**30, processes=100, open_files=64)
 
 
-def test_its_account_stands_in_the_command_and_in_the_environment(given: NodeSettings) -> None:
+def test_its_user_stands_in_the_command_and_in_the_environment(given: NodeSettings) -> None:
     found = look(given, "uptime")
     assert isinstance(found, Command)
-    own = own_account()
+    own = own_user()
     assert found.user == own.name == dict(found.env)["USER"]
     ruled = with_rules(given, f"user = {own.name!r}\n")
     assert look(ruled, "uptime") == found
@@ -306,7 +308,7 @@ def test_a_policy_that_appears_counts_from_then_on(given: NodeSettings) -> None:
         ('deny = ["a|b", "\'"]', ["deny[0]: '|' in the pattern", "deny[1]: the pattern"]),
         ('scripts = "yes"', ["scripts: is neither true nor false"]),
         ("user = 0", ["user: is no text"]),
-        ('user = "nobody-of-that-name"', ["user: this machine has no account"]),
+        ('user = "nobody-of-that-name"', ["user: this machine has no user"]),
         ('dirs = ["srv"]', ["dirs[0]: is no absolute path"]),
         ('env_names = ["LD_PRELOAD", "A B"]', ["env_names[0]: the environment variable", "env_names[1]: 'A B' is no"]),
         ("limits = 1", ["limits: is no table"]),
@@ -336,7 +338,7 @@ def test_every_fault_of_the_file_is_named_with_its_key_and_remedy(text: str, fau
 
 def test_only_root_starts_commands_as_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 4_242)
-    with pytest.raises(ConfigError, match="only root can start commands as another account"):
+    with pytest.raises(ConfigError, match="only root can start commands as another user"):
         read_rules(b'user = "root"')
 
 
@@ -346,3 +348,14 @@ def test_a_file_that_is_too_long_is_another_file(tmp_path: Path) -> None:
     path.chmod(0o600)
     with pytest.raises(ConfigError, match="shorten it"):
         RulesFile.found(path, tmp_path).current()
+
+
+def test_the_page_about_nodes_names_every_key_and_only_tests_that_exist() -> None:
+    root = Path(__file__).resolve().parents[2]
+    page = (root / "docs" / "NODES.md").read_text(encoding="utf-8")
+    keys = set(re.findall(r"^# ([a-z_]+) = ", EXAMPLE, re.MULTILINE))
+    assert {key.removeprefix("limits.") for key in re.findall(r"^\| `([a-z_.]+)` \|", page, re.MULTILINE)} == keys
+    written = "".join(path.read_text(encoding="utf-8") for path in (root / "tests" / "node").glob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert len(named) >= 10
+    assert all(f"def {name}(" in written for name in named)

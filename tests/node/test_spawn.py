@@ -1,6 +1,6 @@
-"""The start itself: the directory that was approved, the account, and limits that the system really holds.
+"""The start itself: the directory that was approved, the user, and limits that the system really holds.
 
-Accounts need root; without it those tests are left out, and say so.
+Users need root; without it those tests are left out, and say so.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import pytest
 from bot.domain.command import Command
 from bot.domain.execution import Ending, ExecutionResult
 from bot.node import spawn
-from bot.node.account import Account, account_named, own_account
 from bot.node.process import Patience, Process
 from bot.node.tree import Families, become_subreaper
+from bot.node.user import User, own_user, user_named
 from tests.node.made import command
 
-NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a command as another account")
+NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a command as another user")
 SOON = Patience(grace_s=0.3, drain_s=0.3)
 
 
@@ -34,7 +34,7 @@ def subreaper() -> None:
 
 @pytest.fixture
 def open_dir() -> Iterator[Path]:
-    """A directory that every account may enter: pytest's own belong to who runs it."""
+    """A directory that every user may enter: pytest's own belong to who runs it."""
     with tempfile.TemporaryDirectory(prefix="homing-test-") as made:
         Path(made).chmod(0o755)
         yield Path(made)
@@ -56,7 +56,7 @@ async def run(given: Command) -> ExecutionResult:
 
 def own(*argv: str, **limits: int | None) -> Command:
     made = command(*argv)
-    return replace(made, user=own_account().name, limits=replace(made.limits, **limits))  # type: ignore[arg-type]  # counts
+    return replace(made, user=own_user().name, limits=replace(made.limits, **limits))  # type: ignore[arg-type]  # counts
 
 
 def python(source: str, **limits: int | None) -> Command:
@@ -161,8 +161,8 @@ async def test_a_stop_in_the_first_moment_ends_a_command_with_limits() -> None:
     assert (result.ending, result.signal) == (Ending.STOPPED, signal.SIGTERM.name)
 
 
-def nobody() -> Account:
-    found = account_named("nobody")
+def nobody() -> User:
+    found = user_named("nobody")
     assert found is not None
     return found
 
@@ -173,14 +173,14 @@ def as_nobody(given: Command, directory: Path) -> Command:
 
 
 @NEEDS_ROOT
-async def test_a_command_runs_as_its_account_with_that_accounts_groups_and_no_way_back(open_dir: Path) -> None:
-    account = nobody()
+async def test_a_command_runs_as_its_user_with_that_users_groups_and_no_way_back(open_dir: Path) -> None:
+    user = nobody()
     line = "grep -E '^(Uid|Gid|Groups|CapEff):' /proc/self/status"
     result = await run(as_nobody(own("sh", "-c", line), open_dir))
     words = [row.split() for row in text(result).splitlines()]
-    assert words[0][1:] == [str(account.uid)] * 4
-    assert words[1][1:] == [str(account.gid)] * 4
-    assert words[2][1:] == [str(group) for group in account.groups]
+    assert words[0][1:] == [str(user.uid)] * 4
+    assert words[1][1:] == [str(user.gid)] * 4
+    assert words[2][1:] == [str(group) for group in user.groups]
     assert words[3][1:] == ["0" * 16]
     secret = open_dir / "secret"
     secret.write_text("x")
@@ -190,7 +190,7 @@ async def test_a_command_runs_as_its_account_with_that_accounts_groups_and_no_wa
 
 
 @NEEDS_ROOT
-async def test_the_number_of_processes_of_an_account_is_really_bounded(open_dir: Path) -> None:
+async def test_the_number_of_processes_of_a_user_is_really_bounded(open_dir: Path) -> None:
     line = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 5 & done; wait"
     already = sum(
         1 for entry in Path("/proc").iterdir() if entry.name.isdigit() and entry.stat().st_uid == nobody().uid
@@ -203,7 +203,7 @@ async def test_the_number_of_processes_of_an_account_is_really_bounded(open_dir:
 
 @NEEDS_ROOT
 @pytest.mark.usefixtures("no_fd_is_left")
-async def test_what_its_account_may_not_run_or_enter_is_refused(open_dir: Path) -> None:
+async def test_what_its_user_may_not_run_or_enter_is_refused(open_dir: Path) -> None:
     (open_dir / "tool").write_text("#!/bin/sh\n")
     (open_dir / "tool").chmod(0o700)
     with pytest.raises(PermissionError):
@@ -213,7 +213,7 @@ async def test_what_its_account_may_not_run_or_enter_is_refused(open_dir: Path) 
         await run(as_nobody(own("true"), open_dir))
 
 
-async def test_an_account_that_is_gone_starts_nothing() -> None:
+async def test_a_user_that_is_gone_starts_nothing() -> None:
     with pytest.raises(spawn.NotStarted) as refused:
         await run(replace(own("true"), user="nobody-of-that-name"))
-    assert "no account" in str(refused.value.strerror)
+    assert "no user" in str(refused.value.strerror)

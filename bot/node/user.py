@@ -1,4 +1,4 @@
-"""The account that commands run as: its name, numbers, groups, home and shell.
+"""The user that commands run as: its name, numbers, groups, home and shell.
 
 Deliberately absent: changing to it, which the child does by itself (see `starter`).
 """
@@ -13,7 +13,7 @@ from bot.domain.command import SHELL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class User:
     name: str
     uid: int
     gid: int
@@ -28,30 +28,30 @@ class Account:
         return self.uid == os.geteuid()
 
 
-def own_account() -> Account:
+def own_user() -> User:
     """The one that the node itself runs as."""
     uid = os.geteuid()
     try:
-        return _account(pwd.getpwuid(uid))
+        return _user(pwd.getpwuid(uid))
     except KeyError:
         # A container with a bare user id.
         groups = tuple(os.getgroups())
-        return Account(name=f"#{uid}", uid=uid, gid=os.getegid(), groups=groups, home="/", shell=SHELL)
+        return User(name=f"#{uid}", uid=uid, gid=os.getegid(), groups=groups, home="/", shell=SHELL)
 
 
-def account_named(name: str) -> Account | None:
-    """None where this machine has no such account."""
-    own = own_account()
+def user_named(name: str) -> User | None:
+    """None where this machine has no such user."""
+    own = own_user()
     if name == own.name:
         return own
     try:
-        return _account(pwd.getpwnam(name))
+        return _user(pwd.getpwnam(name))
     except KeyError:
         return None
 
 
-def _account(found: pwd.struct_passwd) -> Account:
-    return Account(
+def _user(found: pwd.struct_passwd) -> User:
+    return User(
         name=found.pw_name,
         uid=found.pw_uid,
         gid=found.pw_gid,

@@ -1,4 +1,4 @@
-"""A whole node, started as root, whose policy names an account and limits: what its commands are then.
+"""A whole node, started as root, whose policy names a user and limits: what its commands are then.
 
 Without root it is left out, and says so.
 """
@@ -19,7 +19,7 @@ from bot.node.client import run_node
 from bot.node.settings import NodeSettings
 from tests.node.made import ID, OTHER, gateway, node, settings, until, with_rules
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start commands as another account")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start commands as another user")
 POLICY = """
 user = "nobody"
 [limits]
@@ -37,7 +37,7 @@ def given(tmp_path: Path) -> Iterator[NodeSettings]:
         yield with_rules(settings(tmp_path, work_dir=Path(work).resolve()), POLICY)
 
 
-async def test_commands_run_as_the_account_under_the_limits_and_the_card_can_say_so(given: NodeSettings) -> None:
+async def test_commands_run_as_the_user_under_the_limits_and_the_card_can_say_so(given: NodeSettings) -> None:
     async with gateway() as there, node(replace(given, gateway_url=there.url)):
         approved = await there.hand_over("id -un; id -Gn; ulimit -n; ulimit -v; pwd; echo $HOME; echo $USER")
         assert (approved.user, approved.limits.open_files, approved.limits.memory_bytes) == ("nobody", 99, 2**29)
@@ -46,7 +46,7 @@ async def test_commands_run_as_the_account_under_the_limits_and_the_card_can_say
         assert said == ["nobody", "nogroup", "99", str(2**19), str(given.work_dir), "/nonexistent", "nobody"]
 
 
-async def test_what_the_account_cannot_reach_is_refused_or_fails_and_never_helped(given: NodeSettings) -> None:
+async def test_what_the_user_cannot_reach_is_refused_or_fails_and_never_helped(given: NodeSettings) -> None:
     key = given.state_dir / "node.key"
     async with gateway() as there, node(replace(given, gateway_url=there.url)):
         await there.hand_over(f"cat {key}; echo x > {given.state_dir}/node.toml; kill -9 {os.getpid()}")
@@ -63,8 +63,8 @@ async def test_what_the_account_cannot_reach_is_refused_or_fails_and_never_helpe
         assert there.book.words[OTHER].endswith(f"as nobody in {given.work_dir}: Permission denied")
 
 
-async def test_an_account_that_is_not_there_starts_no_node(given: NodeSettings) -> None:
-    with pytest.raises(ConfigError, match="this machine has no account"):
+async def test_a_user_that_is_not_there_starts_no_node(given: NodeSettings) -> None:
+    with pytest.raises(ConfigError, match="this machine has no user"):
         await run_node(with_rules(given, 'user = "nobody-of-that-name"\n'))
     assert not (given.state_dir / "node.key").exists()
 
