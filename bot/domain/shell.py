@@ -103,9 +103,6 @@ def _units_of(words: Words, *, level: int, shadowed: frozenset[str] = frozenset(
 
 def _units_in(text: str, *, level: int, shadowed: frozenset[str]) -> Iterator[Unit]:
     """The units of a shell text."""
-    if level > MAX_LEVELS:
-        yield UNKNOWN
-        return
     read = read_shell_text(text)
     if not read.is_certain:
         yield UNKNOWN

@@ -88,11 +88,11 @@ def read_shell_text(text: str) -> ShellText:
             names.add(_name_of(node, source))
     is_certain = (
         is_whole
-        and not root.has_error
         and _is_ordinary(text)
         and "" not in names
         and not (source[: root.start_byte] + source[root.end_byte :]).strip(b" \t\n")
         and all(_is_certain(node, source) and (not node.child_count or _has_no_gap(node, source)) for node in nodes)
+        and not root.has_error
     )
     return ShellText(commands=tuple(commands), shadowed=frozenset(names), is_certain=is_certain)
 
@@ -280,22 +280,16 @@ def _is_only_read(node: Node) -> bool:
 
 def _ends_where_it_says(node: Node, source: bytes) -> bool:
     """The body of a here-document ends at the first line that is its word, for the grammar as for the shell."""
-    starts = [child for child in node.children if child.type == "heredoc_start"]
-    ends = [child for child in node.children if child.type == "heredoc_end"]
-    if len(starts) != 1 or len(ends) != 1:
+    parts = {child.type: child for child in node.children}
+    start, end = parts.get("heredoc_start"), parts.get("heredoc_end")
+    word = None if start is None else unquoted(_text(start, source))
+    if start is None or end is None or not word:
         return False
-    word = unquoted(_text(starts[0], source))
-    if not word:
+    at = source.find(b"\n", start.end_byte) + 1
+    if any(part.end_byte >= at for kind, part in parts.items() if kind not in {"heredoc_body", "heredoc_end"}):
         return False
-    line_end = source.find(b"\n", starts[0].end_byte)
-    if any(child.end_byte > line_end for child in node.children if child.type not in {"heredoc_body", "heredoc_end"}):
-        return False
-    strips = any(child.type == "<<-" for child in node.children)
-    at = line_end + 1
     for line in source[at:].split(b"\n"):
-        if (line.lstrip(b"\t") if strips else line) == word.encode():
-            return (
-                ends[0].start_byte - at <= len(line) and ends[0].end_byte == at + len(line) and ends[0].start_byte >= at
-            )
+        if (line.lstrip(b"\t") if "<<-" in parts else line) == word.encode():
+            break
         at += len(line) + 1
-    return False
+    return at <= end.start_byte <= end.end_byte == at + len(line)

@@ -76,7 +76,7 @@ def _wrapped(words: Words, wrapper: Wrapper, *, at: int = 1) -> Started:
         or any(steers(variable) for variable in seen.values(*wrapper.sets))
     )
     start, is_steered = _past_leads(words, seen, wrapper)
-    if start > len(words) or None in words[at:start]:
+    if None in words[at:start]:
         return unreadable(words)
     if start == len(words):
         return opaque(words) if wrapper.alone or hides else ORDINARY
