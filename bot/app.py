@@ -20,6 +20,7 @@ from aiohttp import web
 
 from bot.agent.commands import CommandsAgent
 from bot.config import Settings, hears, to_fallbacks, to_gate, to_policy
+from bot.config.secrets import secrets_of
 from bot.domain.command import Limits
 from bot.domain.gate import Gate
 from bot.domain.mask import Masker
@@ -47,6 +48,7 @@ from bot.ports import Clock, NodeHub, Policies, Store, Tx
 from bot.presence import noted
 from bot.reloading import Reread, note_policy, reloading
 from bot.store import OpenStore, open_store
+from bot.witnesses import auditing
 from channels.web.access import invite
 
 POLL_S = 1.0
@@ -109,7 +111,7 @@ class Core:
         self.clock = clock
         self.signals = Signals() if signals is None else signals
         self.policies = Policies(settings.policy)
-        self.reports = Completion(store, self.signals)
+        self.reports = Completion(store, self.signals, settings.masker)
         self.inbox = Intake(
             store,
             self.policies,
@@ -194,7 +196,8 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None], re
     identity = load_or_create_key(settings.gateway.data_dir / "gateway.key")
     is_shared = settings.store_url.startswith("postgresql")
     # Another replica's commit is news; our own wakes its loops itself, and a tool's is seen at the next poll.
-    store = open_store(settings.store_url, clock=clock, gateway=True, on_change=signals.all if is_shared else None)
+    news, key = signals.all if is_shared else None, settings.gateway.data_dir / "audit.key"
+    store = open_store(settings.store_url, clock=clock, gateway=True, on_change=news, audit_key=key)
     try:
         if not is_shared:
             await store.write(lambda tx: (tx.events.take_over(), tx.inputs.take_over()))
@@ -211,6 +214,7 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None], re
             async with (
                 core.running(hub),
                 reloading(reread, core.policies, store, signals),
+                auditing(settings, store, clock),
                 _serving(server, door),
                 _closing(hub),
                 _embedded(settings, identity, store, port),
@@ -230,6 +234,7 @@ def core_settings(settings: Settings) -> CoreSettings:
     return CoreSettings(
         policy=to_policy(settings),
         gate=to_gate(settings),
+        masker=Masker(secrets_of(settings)),
         agent=AgentName(settings.agent.name),
         scope=settings.session.dm_scope,
         limits=Limits(timeout_s=settings.execution.timeout_s, output_bytes=settings.execution.output_bytes),

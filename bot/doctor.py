@@ -11,7 +11,7 @@ import ipaddress
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +23,7 @@ from bot.domain.parts import duration
 from bot.errors import ConfigError, StoreError
 from bot.inquiry import MAX_COUNTED, Standing, is_heard, standing
 from bot.networks import build_networks
-from bot.ports import Channel, Clock
+from bot.ports import Channel, Clock, Witnessed
 from bot.presence import holder, is_running
 from bot.store import OpenStore, open_store
 
@@ -184,13 +184,31 @@ async def _store(settings: Settings, clock: Clock, *, runs: bool) -> list[Findin
     except StoreError as fault:
         return [Finding(level=Level.FAULT, what="store", said=str(fault))]
     try:
-        now = await store.read(standing)
+        now, witnesses = await store.read(lambda tx: (standing(tx), tx.audit.witnesses()))
     except StoreError as fault:
         return [Finding(level=Level.FAULT, what="store", said=str(fault))]
     finally:
         await store.close()
     found = [Finding(level=Level.OK, what="store", said="it opens, and its schema is the one that this version knows")]
-    return found + list(_owed(now)) + list(_nodes(now, runs=runs, is_stopped=is_running(settings) is False))
+    found += [*_owed(now), *_heads(settings, witnesses, now.now)]
+    return found + list(_nodes(now, runs=runs, is_stopped=is_running(settings) is False))
+
+
+def _heads(settings: Settings, witnesses: Sequence[Witnessed], now: float) -> Iterator[Finding]:
+    """Whether the places that are to keep heads of the audit have them."""
+    wanted = {"file": settings.audit.heads_file, "url": settings.audit.heads_url}
+    known = {one.name: one for one in witnesses}
+    for name in (name for name, place in wanted.items() if place is not None):
+        what, told = f"audit heads ({name})", known.get(name)
+        if told is None:
+            yield Finding(level=Level.NOTE, what=what, said="none was told yet", remedy="the gateway does when it runs")
+        elif told.trouble is not None:
+            since = duration(max(0.0, now - (told.failing_since or now)))
+            remedy = "mend it: until then a rewritten past would not show; `homing audit verify` checks what is there"
+            yield Finding(level=Level.FAULT, what=what, said=f"since {since}: {told.trouble}", remedy=remedy)
+        else:
+            ago, line = duration(max(0.0, now - (told.told_at or now))), 0 if told.head is None else told.head.seq
+            yield Finding(level=Level.OK, what=what, said=f"told {ago} ago, up to line {line}")
 
 
 def _owed(now: Standing) -> Iterator[Finding]:

@@ -722,6 +722,17 @@ class Audit(Protocol):
     def not_told(self, witness: str, trouble: str) -> None: ...
 
 
+class Witness(Protocol):
+    """A place outside the gateway that keeps heads of the audit."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def keep(self, head: Head) -> None:
+        """May repeat. Raises `HomingError` where it was not taken, with the remedy."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Witnessed:
     """How it stands with one place outside the gateway that keeps heads of the audit."""

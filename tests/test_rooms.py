@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bot.networks": (*PORTS, "bot.config", "bot.store", "bot.loop", "channels"),
     "bot.reloading": (*PORTS, "bot.loop", "bot.config", "bot.flow"),
     "bot.presence": (*GROUND, "bot.config"),
+    "bot.witnesses": (*PORTS, "bot.loop", "bot.config", "bot.flow"),
     "bot.doctor": (*PORTS, "bot.config", "bot.store", "bot.inquiry", "bot.networks", "bot.presence"),
     "bot.demo": (*GROUND, "bot.demo"),
     "bot.app": (*PORTS, "bot", "channels"),
@@ -64,6 +65,7 @@ PURE = frozenset(
     {
         "__future__",
         "base64",
+        "bisect",
         "collections",
         "contextlib",
         "dataclasses",

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.config.accounts import AccountSection, DiscordSection, SlackSection, WhatsAppSection
+from bot.config.audit import AuditSection
 from bot.config.people import NodeGroupSection, PersonSection, RuleSection
 from bot.config.sections import Section, Texts, TimeZone, Word
 from bot.config.values import Hours, Length
@@ -178,6 +179,7 @@ class Settings(BaseSettings):
     session: SessionSection = SessionSection()
     heartbeat: HeartbeatSection = HeartbeatSection()
     execution: ExecutionSection = ExecutionSection()
+    audit: AuditSection = AuditSection()
     local_node: LocalNodeSection = LocalNodeSection()
     web: WebSection = WebSection()
     discord: tuple[DiscordSection, ...] = Field(
@@ -285,6 +287,8 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Values that may stand in no log line and no message."""
         found = [secret for account in self.accounts() for secret in account.secrets()]
+        if self.audit.heads_token is not None:
+            found.append(self.audit.heads_token.get_secret_value())
         if self.store.url is not None:
             url = self.store.url.get_secret_value()
             before, at, _ = url.rpartition("@")
