@@ -1,4 +1,4 @@
-"""The log: events with keys, as JSON or as text on a terminal; what was registered as secret never leaves.
+"""The log: events with keys, as JSON or as text on a terminal; what is secret never leaves.
 
 Deliberately absent: what is logged, which the callers say: `log.info("execution.approved", extra={...})`.
 """
@@ -12,12 +12,10 @@ import time
 from collections.abc import Iterable
 from typing import TextIO
 
+from bot.domain.mask import Masker
+
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 """What every record holds; the rest came by `extra`."""
-HIDDEN = "[hidden]"
-_SHORTEST_SECRET_CHARS = 4
-"""A shorter one stands in ordinary words, and hiding it would show where it is."""
-
 
 MUTED = frozenset({"discord", "slack_bolt", "slack_sdk", "twilio"})
 """The networks' libraries. Their lines are sentences that hold what came from outside, whole payloads at times; the
@@ -29,13 +27,12 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 class Events(logging.Formatter):
-    """One line an event. The secrets are replaced in every text, exceptions included."""
+    """One line an event. Secrets are masked in every text, exceptions included: configured ones, and what looks it."""
 
     def __init__(self, *, as_json: bool, secrets: Iterable[str] = ()) -> None:
         super().__init__()
         self._as_json = as_json
-        # Longest first: a password is part of its URL.
-        self._secrets = sorted({one for one in secrets if len(one) >= _SHORTEST_SECRET_CHARS}, key=len, reverse=True)
+        self._masker = Masker(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         keys = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
@@ -59,9 +56,7 @@ class Events(logging.Formatter):
         return line if fault is None else f"{line}\n{self._safe(fault)}"
 
     def _safe(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, HIDDEN)
-        return text
+        return self._masker.text(text)
 
     def _plain(self, value: object) -> object:
         if value is None or isinstance(value, (bool, int, float)):

@@ -24,6 +24,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """
     from bot.app import run_gateway
     from bot.config import first_config
+    from bot.config.secrets import secrets_of
     from bot.log import set_up
 
     announce = say_aside if as_json else _say
@@ -33,7 +34,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
             "`homing config example` has every key"
         )
     settings = settings_of(config)
-    set_up(as_json=logs_json(as_json=as_json), secrets=settings.secrets())
+    set_up(as_json=logs_json(as_json=as_json), secrets=secrets_of(settings))
     asyncio.run(run_gateway(settings, announce=announce, reread=lambda: settings_of(config)))
     if as_json:
         shown.document({"ok": True})

@@ -1,18 +1,23 @@
-"""What is secret, masked wherever text is kept or shown: configured values, and tokens of well-known shapes.
+"""What is secret, masked wherever text is kept or shown: configured values, and what `shapes` and `assigned` find.
 
-Deliberately absent: which values are configured (see `bot.config.secrets`), and the shapes (see `shapes`, `assigned`).
+Deliberately absent: which values are configured (see `bot.config.secrets`). A mark says the kind and nothing else of
+what stood there, neither its length nor its ends.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
+import string
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from bot.domain.assigned import assigned
 from bot.domain.command import Request
+from bot.domain.encoded import forms_of, unbroken
 from bot.domain.execution import Chunk, Output, Stream
+from bot.domain.shapes import Stretch, shaped
 
 SHORTEST_SECRET_CHARS = 6
 """A shorter one stands in ordinary words: masking it would riddle the text, and show where it stands."""
@@ -20,130 +25,233 @@ _MOST_ROUNDS = 4
 """What is left beside a mark is looked at again, until nothing is found; hardly ever more than once."""
 _MARK = re.compile(r"‹secret(?:: [A-Za-z][A-Za-z ]{0,30})?›")
 
+_SHORTEST_PIECE_CHARS = 4
+"""Of a configured secret that a cut tore apart. Less tells nothing, and would be found at every second cut."""
+_SHORTEST_RUN_CHARS = 12
+"""Of a word that a cut tore apart and that looks like the rest of a token. Shorter rests cannot be used or guessed."""
+_RUN_CHARS = string.ascii_letters + string.digits + "_+/=.~%-"
+_HEX = frozenset("0123456789abcdefABCDEF-")
+_KEY_LINES = re.compile(r"[A-Za-z0-9+/=]{0,100}+\n(?:[A-Za-z0-9+/]{60,80}+\n)+(?:[A-Za-z0-9+/]{1,80}={0,2}(?:\n|\Z))?")
+"""Lines that may come from the middle of a private key."""
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of a text that is secret. `kind` is None where it goes on from one that is marked already."""
 
-    start: int
-    end: int
-    kind: str | None = ""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ends:
+    """Which ends of a text were torn off something longer."""
+
+    first: bool = False
+    last: bool = False
+
+
+_WHOLE = _Ends()
+Find = Callable[[str], Iterator[Stretch]]
 
 
 class Masker:
     """Pure, and fixed once made."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        wanted = {secret for secret in secrets if secret}
-        self._needles = tuple(sorted(secret for secret in wanted if len(secret) >= SHORTEST_SECRET_CHARS))
-        self.refused = tuple(
-            f"a secret of {len(secret)} characters is too short to be masked; take one of {SHORTEST_SECRET_CHARS} or more"
-            for secret in wanted
-            if len(secret) < SHORTEST_SECRET_CHARS
-        )
+        wanted = sorted({secret for secret in secrets if secret})
+        long_enough = [secret for secret in wanted if len(secret) >= SHORTEST_SECRET_CHARS]
+        forms = {form for secret in long_enough for form in forms_of(secret)}
+        self._forms = tuple(sorted(form for form in forms if "\n" not in form and "\r" not in form))
+        remedy = f"is too short to be masked; take one of {SHORTEST_SECRET_CHARS} characters or more"
+        self.refused = tuple(f"a secret of {len(one)} characters {remedy}" for one in wanted if one not in long_enough)
         """Why some were not taken, without their values."""
 
     def text(self, text: str) -> str:
-        for _ in range(_MOST_ROUNDS):
-            spans = _outside_marks(text, self._found(text))
-            if not spans:
-                break
-            text = "".join(_masked((text,), spans))
-        return text
+        return self._masked_text(text, self._found)
 
     def request(self, request: Request) -> Request:
-        """Text, argv and script alike; the request itself where nothing is secret."""
-        text = self.text(request.text)
+        """Text, argv and script alike; the request itself where nothing is secret.
+
+        A mark stands for nothing there that a shell reads as more than a word: it may hide a secret, and no program.
+        """
         if request.script is not None:
-            argv = tuple(text if word == request.text else self.text(word) for word in request.argv)
-            return replace(request, text=text, argv=argv, script=self.text(request.script))
-        argv = tuple(self.text(word) for word in request.argv)
-        if argv != request.argv and tuple(shlex.split(text)) != argv:
-            text = shlex.join(argv)
+            script = self._command(request.script)
+            argv = tuple(script if word == request.script else self._command(word) for word in request.argv)
+            return replace(request, text=self._command(request.text), argv=argv, script=script)
+        argv, removed = self._words(request.argv)
+        text = self._command(request.text)
+        if any(secret in text for secret in removed):
+            text = " ".join(shlex.quote(word) if "‹" not in word else word for word in argv)
         return replace(request, text=text, argv=argv)
 
     def output(self, output: Output) -> Output:
-        """As if each stream, and both as they came, were one text; what the cut has torn apart is masked too."""
-        head, tail = output.head, output.tail
-        for _ in range(_MOST_ROUNDS):
-            masked = self._chunks(head), self._chunks(tail)
-            if masked == (head, tail):
-                break
-            head, tail = masked
-        return replace(output, head=head, tail=tail)
+        """As if each stream, and both as they came, were one text; what the cut tore apart is masked too."""
+        is_cut = output.omitted_bytes > 0
+        return replace(
+            output,
+            head=self._chunks(output.head, _Ends(last=is_cut)),
+            tail=self._chunks(output.tail, _Ends(first=is_cut)),
+        )
 
     def tail(self, live_tail: str) -> str:
-        """Text of which both ends may be inside a secret."""
-        return self.text(live_tail)
+        """The newest output of something that runs: both ends may be inside a secret."""
+        return self._masked_text(live_tail, lambda text: self._found(text, _Ends(first=True, last=True)))
 
-    def _found(self, text: str) -> Iterator[Span]:
-        for needle in self._needles:
-            at = text.find(needle)
+    # --- looking -----------------------------------------------------------------------------------
+
+    def _found(self, text: str, ends: _Ends = _WHOLE, *, as_command: bool = False) -> Iterator[Stretch]:
+        yield from self._configured(text)
+        yield from shaped(text, as_command=as_command)
+        yield from assigned(text, as_command=as_command)
+        if ends.first:
+            yield from self._at_first(text)
+        if ends.last:
+            yield from self._at_last(text)
+
+    def _configured(self, text: str) -> Iterator[Stretch]:
+        together, own_starts, starts = unbroken(text)
+
+        def place(own: int) -> int:
+            part = bisect_right(own_starts, own) - 1
+            return starts[part] + own - own_starts[part]
+
+        for form in self._forms:
+            at = together.find(form)
             while at >= 0:
-                yield Span(at, at + len(needle))
-                at = text.find(needle, at + len(needle))
+                end = at + len(form)
+                yield Stretch(place(at), place(end - 1) + 1)
+                at = together.find(form, end)
 
-    def _chunks(self, chunks: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
-        texts = tuple(chunk.text for chunk in chunks)
-        whole = "".join(texts)
-        spans = list(self._found(whole))
-        if len({chunk.stream for chunk in chunks}) > 1:
-            for stream in Stream:
-                spans += self._of_stream(chunks, stream)
-        spans = _outside_marks(whole, spans)
-        if not spans:
-            return chunks
-        return tuple(replace(chunk, text=text) for chunk, text in zip(chunks, _masked(texts, spans), strict=True))
+    def _at_first(self, text: str) -> Iterator[Stretch]:
+        rest = max((_overlap(form, text) for form in self._forms), default=0)
+        if rest:
+            yield Stretch(0, rest)
+        run = text[: len(text) - len(text.lstrip(_RUN_CHARS))]
+        if _looks_drawn(run):
+            yield Stretch(0, len(run))
+        lines = _KEY_LINES.match(text)
+        if lines is not None and _looks_drawn(lines[0].replace("\n", "")):
+            yield Stretch(0, lines.end())
 
-    def _of_stream(self, chunks: tuple[Chunk, ...], stream: Stream) -> Iterator[Span]:
+    def _at_last(self, text: str) -> Iterator[Stretch]:
+        begun = max((_overlap(text, form) for form in self._forms), default=0)
+        if begun:
+            yield Stretch(len(text) - begun, len(text))
+        start = len(text.rstrip(_RUN_CHARS))
+        if _looks_drawn(text[start:]):
+            yield Stretch(start, len(text))
+
+    # --- masking -----------------------------------------------------------------------------------
+
+    def _masked_text(self, text: str, find: Find) -> str:
+        for _ in range(_MOST_ROUNDS):
+            stretches = _outside_marks(text, find(text))
+            if not stretches:
+                break
+            (text,) = _masked((text,), stretches)
+        return text
+
+    def _command(self, text: str) -> str:
+        return self._masked_text(text, lambda one: self._found(one, as_command=True))
+
+    def _words(self, argv: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
+        """The words masked with what stands before them in sight, and what was taken out."""
+        quoted = [shlex.quote(word) for word in argv]
+        line = " ".join(quoted)
+        stretches = _merged(_outside_marks(line, self._found(line, as_command=True)))
+        masked, removed, start = [], [], 0
+        for word, shown in zip(argv, quoted, strict=True):
+            shift = start + (1 if shown == f"'{word}'" else 0)
+            inside = [
+                Stretch(max(0, one.start - shift), min(len(word), one.end - shift), one.kind or "")
+                for one in stretches
+                if one.start < start + len(shown) and one.end > start
+            ]
+            # With quotes in it the word stands otherwise in the line: then it is looked at alone.
+            is_alike = shown in (word, f"'{word}'")
+            changed = _masked((word,), inside)[0] if is_alike and inside else self._command(word)
+            removed += [word[one.start : one.end] for one in inside if is_alike]
+            masked.append(changed)
+            start += len(shown) + 1
+        return tuple(masked), removed
+
+    def _chunks(self, chunks: tuple[Chunk, ...], ends: _Ends) -> tuple[Chunk, ...]:
+        for _ in range(_MOST_ROUNDS):
+            texts = tuple(chunk.text for chunk in chunks)
+            whole = "".join(texts)
+            stretches = list(self._found(whole, ends))
+            if len({chunk.stream for chunk in chunks}) > 1:
+                for stream in Stream:
+                    stretches += self._of_stream(chunks, stream, ends)
+            stretches = _outside_marks(whole, stretches)
+            if not stretches:
+                break
+            masked = _masked(texts, stretches)
+            chunks = tuple(replace(chunk, text=text) for chunk, text in zip(chunks, masked, strict=True))
+        return chunks
+
+    def _of_stream(self, chunks: tuple[Chunk, ...], stream: Stream, ends: _Ends) -> Iterator[Stretch]:
         """What is secret in the text of one stream, in the places of the whole."""
-        own_starts, whole_starts, own, at = [], [], [], 0
-        own_chars = 0
+        own_starts, starts, own, at, own_at = [], [], [], 0, 0
         for chunk in chunks:
             if chunk.stream is stream and chunk.text:
-                own_starts.append(own_chars)
-                whole_starts.append(at)
+                own_starts.append(own_at)
+                starts.append(at)
                 own.append(chunk.text)
-                own_chars += len(chunk.text)
+                own_at += len(chunk.text)
             at += len(chunk.text)
         text = "".join(own)
-        for span in _outside_marks(text, self._found(text)):
-            number, start, kind = bisect_right(own_starts, span.start) - 1, span.start, span.kind
-            while start < span.end:
-                end = min(span.end, own_starts[number] + len(own[number]))
-                shift = whole_starts[number] - own_starts[number]
-                yield Span(start + shift, end + shift, kind)
+        for found in _outside_marks(text, self._found(text, ends)):
+            number, start, kind = bisect_right(own_starts, found.start) - 1, found.start, found.kind
+            while start < found.end:
+                end = min(found.end, own_starts[number] + len(own[number]))
+                shift = starts[number] - own_starts[number]
+                yield Stretch(start + shift, end + shift, kind)
                 number, start, kind = number + 1, end, None
 
 
-def _outside_marks(text: str, spans: Iterable[Span]) -> list[Span]:
+def _overlap(before: str, after: str) -> int:
+    """How many characters at the end of `before` are the begin of `after`; 0 for less than a piece."""
+    begin = after[:_SHORTEST_PIECE_CHARS]
+    at = before.find(begin, max(0, len(before) - len(after))) if len(begin) == _SHORTEST_PIECE_CHARS else -1
+    while at >= 0:
+        if after.startswith(before[at:]):
+            return len(before) - at
+        at = before.find(begin, at + 1)
+    return 0
+
+
+def _looks_drawn(run: str) -> bool:
+    """Letters of both cases and digits, as the rest of a token has them, and no digest or UUID."""
+    return (
+        len(run) >= _SHORTEST_RUN_CHARS
+        and any(character.islower() for character in run)
+        and any(character.isupper() for character in run)
+        and any(character.isdigit() for character in run)
+        and not _HEX.issuperset(run)
+    )
+
+
+def _outside_marks(text: str, found: Iterable[Stretch]) -> list[Stretch]:
     """Without those that lie in a mark: what is masked stays as it is."""
-    spans = list(spans)
-    if not spans or "‹secret" not in text:
-        return spans
-    marks = [(found.start(), found.end()) for found in _MARK.finditer(text)]
+    stretches = list(found)
+    if not stretches or "‹secret" not in text:
+        return stretches
+    marks = [one.span() for one in _MARK.finditer(text)]
     starts = [start for start, _ in marks]
 
-    def is_masked(span: Span) -> bool:
-        number = bisect_right(starts, span.start) - 1
-        return number >= 0 and span.end <= marks[number][1]
+    def is_marked(one: Stretch) -> bool:
+        number = bisect_right(starts, one.start) - 1
+        return number >= 0 and one.end <= marks[number][1]
 
-    return [span for span in spans if not is_masked(span)]
+    return [one for one in stretches if not is_marked(one)]
 
 
-def _masked(texts: tuple[str, ...], spans: list[Span]) -> list[str]:
+def _masked(texts: tuple[str, ...], stretches: list[Stretch]) -> list[str]:
     """The texts, one behind the other, with a mark where each secret begins and nothing where it goes on."""
-    merged = _merged(spans)
+    merged = _merged(stretches)
     masked, at, number = [], 0, 0
     for text in texts:
         kept, start, end = [], at, at + len(text)
         while number < len(merged) and merged[number].start < end:
-            span = merged[number]
-            if span.start >= at:
-                kept.append(text[start - at : span.start - at])
-                kept.append("" if span.kind is None else _mark(span.kind))
-            start = min(end, span.end)
-            if span.end > end:
+            one = merged[number]
+            if one.start >= start:
+                kept += [text[start - at : one.start - at], _mark(one.kind)]
+            start = min(end, one.end)
+            if one.end > end:
                 break
             number += 1
         kept.append(text[start - at :])
@@ -152,18 +260,21 @@ def _masked(texts: tuple[str, ...], spans: list[Span]) -> list[str]:
     return masked
 
 
-def _merged(spans: list[Span]) -> list[Span]:
-    """In order, none touching another; of those that overlap, the first that names its kind."""
-    merged: list[Span] = []
-    for span in sorted(spans, key=lambda one: (one.start, -one.end)):
+def _merged(stretches: list[Stretch]) -> list[Stretch]:
+    """In order, none over another; where several were, the first kind that is known."""
+    merged: list[Stretch] = []
+    for one in sorted(stretches, key=lambda one: (one.start, -one.end)):
         last = merged[-1] if merged else None
-        if last is None or span.start >= last.end:
-            merged.append(span)
+        if last is None or one.start >= last.end:
+            merged.append(one)
             continue
-        kind = last.kind or span.kind if last.kind is not None or span.kind is not None else None
-        merged[-1] = Span(last.start, max(last.end, span.end), kind)
+        kinds = [kind for kind in (last.kind, one.kind) if kind is not None]
+        kind = next(filter(None, kinds), "") if kinds else None
+        merged[-1] = Stretch(last.start, max(last.end, one.end), kind)
     return merged
 
 
-def _mark(kind: str) -> str:
+def _mark(kind: str | None) -> str:
+    if kind is None:
+        return ""
     return f"‹secret: {kind}›" if kind else "‹secret›"

@@ -6,9 +6,10 @@ that was handed to exactly this node's key; a repeated one changes nothing.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bot.domain.command import NodeFingerprint
 from bot.domain.execution import (
@@ -19,6 +20,7 @@ from bot.domain.execution import (
     ExecutionState,
     Trigger,
 )
+from bot.domain.mask import Masker
 from bot.domain.node import Known, Node
 from bot.flow.dispatch import already_handed_over
 from bot.flow.outcome import leave
@@ -45,6 +47,8 @@ class Completion:
 
     store: Store
     signals: Signals
+    masker: Masker = field(default_factory=Masker)
+    """Everything that a node says in words goes through it before the store, so what is read later holds no secret."""
 
     async def started(self, node: NodeFingerprint, execution_id: ExecutionId, started_at: float) -> None:
         def note(tx: Tx, execution: Execution) -> None:
@@ -54,9 +58,11 @@ class Completion:
         await self._apply(node, execution_id, "started", note)
 
     async def progress(self, node: NodeFingerprint, execution_id: ExecutionId, live_tail: str) -> None:
+        masked = self.masker.tail(live_tail)
+
         def note(tx: Tx, execution: Execution) -> None:
-            if execution.state is S.RUNNING and execution.live_tail != live_tail:
-                tx.executions.amend(replace(execution, live_tail=live_tail))
+            if execution.state is S.RUNNING and execution.live_tail != masked:
+                tx.executions.amend(replace(execution, live_tail=masked))
 
         await self._apply(node, execution_id, "progress", note)
 
@@ -68,24 +74,31 @@ class Completion:
         started_at: float,
         ended_at: float,
     ) -> None:
+        # In a thread: 16 MiB, the most that a config lets a node keep, take longer than others may wait for the loop.
+        masked = replace(result, output=await asyncio.to_thread(self.masker.output, result.output))
+
         def note(tx: Tx, execution: Execution) -> None:
             if execution.state in HANDED_OVER:
-                finished = replace(execution, result=result, started_at=started_at, live_tail="")
+                finished = replace(execution, result=masked, started_at=started_at, live_tail="")
                 leave(tx, finished, Trigger.FINISH, by=execution.node_name, reason=None, at=ended_at)
 
         await self._apply(node, execution_id, "finished", note)
 
     async def refused(self, node: NodeFingerprint, execution_id: ExecutionId, reason: str) -> None:
+        masked = self.masker.text(reason)
+
         def note(tx: Tx, execution: Execution) -> None:
             if execution.state in {S.DISPATCHED, S.LOST}:
-                leave(tx, execution, Trigger.REFUSE, by=execution.node_name, reason=reason)
+                leave(tx, execution, Trigger.REFUSE, by=execution.node_name, reason=masked)
 
         await self._apply(node, execution_id, "refused", note)
 
     async def not_known(self, node: NodeFingerprint, execution_id: ExecutionId, detail: str) -> None:
+        masked = self.masker.text(detail)
+
         def note(tx: Tx, execution: Execution) -> None:
             if execution.state in {S.DISPATCHED, S.RUNNING}:
-                leave(tx, execution, Trigger.LOSE, by=execution.node_name, reason=detail)
+                leave(tx, execution, Trigger.LOSE, by=execution.node_name, reason=masked)
 
         await self._apply(node, execution_id, "not_known", note)
 
