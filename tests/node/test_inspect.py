@@ -152,7 +152,7 @@ def test_f082_every_drift_is_found_and_named(given: NodeSettings, tmp_path: Path
         "work directory is now": replace(approved, cwd="/"),
         "put under the same path": replace(approved, cwd_id="1:1"),
         "and nobody else was approved": replace(approved, user="nobody else"),
-        "ask again": replace(approved, user="", cwd_id=""),
+        "before the node bound its user": replace(approved, user="", cwd_id=""),
     }
     for words, changed in changes.items():
         executable = replace(changed, argv=(str(script),)) if changed.cwd == "/" else changed

@@ -143,6 +143,12 @@ def test_f087_what_only_the_shell_knows_is_left_out_and_refuses_nothing(
     assert str(script) not in bound(given, text)
 
 
+def test_a_built_in_of_the_shell_is_not_the_file_of_that_name(given: NodeSettings) -> None:
+    inside = bound(given, "echo a; true; kill -0 $$; [ -f x ]; printf x; id")
+    assert not {os.path.realpath(f"/usr/bin/{name}") for name in ("echo", "true", "kill", "[", "printf")} & inside
+    assert os.path.realpath("/usr/bin/kill") in bound(given, "timeout 5 kill -0 1; id")
+
+
 def test_what_is_left_out_is_counted_in_the_log(given: NodeSettings, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     seen(given, "$A; no-such-program; cd /x; ./y; echo z; id")

@@ -50,7 +50,7 @@ def test_without_a_policy_anything_that_was_approved_runs(given: NodeSettings) -
         assert reason(given, text) is None
 
 
-RUNS = 'commands = ["uptime", "df **", "echo *", "timeout 5 uptime", "sh -c \'uptime; id\'", "id"]\n'
+RUNS = 'commands = ["uptime", "df **", "echo *", "timeout 5 uptime", "sh -c \'uptime; id\'", "id", "nice **"]\n'
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ async def test_a_command_with_limits_is_the_command_and_nothing_before_it() -> N
         "import os, signal, sys\n"
         "print(sys.argv[1:], dict(os.environ), sys.stdin.read(), os.getcwd(), os.getsid(0) == os.getpid(),"
         " sorted(os.listdir('/proc/self/fd')))\n"
-        "print(open('/proc/self/status').read().split('SigIgn:')[1].split()[0])"
+        "print(len(os.listdir('/proc/self/task')))"
     )
     free = own("python", "-I", "-S", "-X", "utf8", "-c", source, "ä", "", "a b")
     free = replace(free, env=(*free.env, ("HÜT", "ß\n")))
@@ -120,6 +120,27 @@ async def test_a_command_with_limits_is_the_command_and_nothing_before_it() -> N
     assert (one.exit_code, other.exit_code) == (0, 0)
     assert text(one) == text(other)
     assert "['ä', '', 'a b']" in text(other)
+
+
+async def test_a_command_with_limits_ignores_no_signal_that_another_does_not() -> None:
+    line = "grep -E '^Sig(Ign|Blk|Cgt)' /proc/self/status"
+    one, other = await run(own("sh", "-c", line)), await run(own("sh", "-c", line, open_files=512))
+    assert text(one) == text(other)
+    assert "SigIgn:\t0000000000000000" in text(other)
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    hangs = tmp_path / "hangs.py"
+    hangs.write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setattr(spawn, "_STARTER", str(hangs))
+    process = Process.start(own("true", open_files=64), families=Families(), patience=SOON)
+    beginning = asyncio.create_task(process.begun())
+    await asyncio.sleep(0)
+    beginning.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await beginning
+    assert not Path(f"/proc/{process.pid}").exists()
 
 
 @pytest.mark.usefixtures("no_fd_is_left")
