@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import replace
 
 from bot.domain.message import Block, Capabilities, Code, Facts, Heading, Instant, Post, Prose, Span
@@ -34,6 +35,51 @@ def visible(text: str) -> str:
     ⟨ itself is shown so too: what is shown, read back, is the text and no other (F-083).
     """
     return _NOT_PLAIN.sub(lambda found: _shown(found[0], text[found.start() - 1 : found.start()]), text)
+
+
+def visible_command(text: str) -> str:
+    """As `visible`, and what looks like a plain letter or sign and is none is named too: one command, one look.
+
+    A word in one other script stays as it is where it could not be taken for a plain one.
+    """
+    if text.isascii():
+        return visible(text)
+    named = {found.start() for found in _NOT_PLAIN.finditer(text) if _looks_plain(found[0])}
+    for word in _WORD.finditer(text):
+        named.update(_borrowed(word))
+    return "".join(
+        f"⟨U+{ord(one):04X}⟩" if at in named else one if one in "\n\t" else _shown(one, text[at - 1 : at] if at else "")
+        for at, one in enumerate(text)
+    )
+
+
+_WORD = re.compile(r"\w(?:[\w\u0300-\u036f])*")
+_LIKE_LETTERS = frozenset(
+    "аеорсухіјѕһԁԛԝѵӏАВЕЅЗІЈКМНОРСТУХҮԌԚԜѴӀ"  # Cyrillic
+    "αγικνορτυχωϲϳΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹϺ"  # Greek
+    "աոսօցգհյքՏՍՕԼ"  # Armenian
+    "ᎪᏴᏟᎠᎬᎻᎫᏦᏞᎷᏢᎡᏚᎢᏙᎳᏃ"  # Cherokee
+)
+_LIKE_SIGNS = frozenset("ıȷɡɑǀǃɩʟꞌ‐‑‒–—―−⁃ˉ‘’‚‛“”„‟′″‵ʹʺʻʼʽˈ´ˋ∕⁄⧸╱∖⧵；∶ː։׃․‥…٫٬⸲∣❘︱∗⁎٭˂˃〈〉⟩❮❯˄‸˜∼～⁓∽‗ˍ؛；‼⁇⁈⁉")
+"""What a shell's letters and signs are taken for, of https://www.unicode.org/Public/security/latest/confusables.txt"""
+_BORROWED_SCRIPTS = ("CYRILLIC ", "GREEK ", "ARMENIAN ", "CHEROKEE ", "COPTIC ", "LISU ", "GEORGIAN ")
+
+
+def _looks_plain(character: str) -> bool:
+    """A full-width, mathematical, raised or circled form of a plain one, or a sign that looks like one."""
+    return character in _LIKE_SIGNS or unicodedata.normalize("NFKC", character).isascii()
+
+
+def _borrowed(word: re.Match[str]) -> Iterator[int]:
+    """Where a word has letters of a script that it is not written in, or only such as look plain; and accents that are
+    characters of their own, because the same letter exists as one."""
+    letters = [(at, one) for at, one in enumerate(word[0], word.start()) if one.isalpha()]
+    others = [(at, one) for at, one in letters if unicodedata.name(one, "").startswith(_BORROWED_SCRIPTS)]
+    is_mixed = any(unicodedata.name(one, "").startswith("LATIN ") for _, one in letters)
+    if is_mixed or all(one in _LIKE_LETTERS for _, one in letters):
+        yield from (at for at, _ in others)
+    if is_mixed:
+        yield from (at for at, one in enumerate(word[0], word.start()) if unicodedata.combining(one))
 
 
 def _shown(character: str, before: str) -> str:

@@ -24,7 +24,17 @@ from bot.domain.message import (
     Prose,
     Span,
 )
-from bot.domain.parts import BLOCK_OVERHEAD_CHARS, MAX_PARTS, cut_middle, duration, fit, size, split, visible
+from bot.domain.parts import (
+    BLOCK_OVERHEAD_CHARS,
+    MAX_PARTS,
+    cut_middle,
+    duration,
+    fit,
+    size,
+    split,
+    visible,
+    visible_command,
+)
 
 # --- what hides -----------------------------------------------------------------------------------
 
@@ -88,6 +98,59 @@ def test_f083_nothing_that_is_shown_hides(text: str) -> None:
             continue
         assert character.isprintable(), f"U+{ord(character):04X}"
         assert character not in "".join(HIDING.values()) or character == "⟨"
+
+
+# --- what looks like something else ---------------------------------------------------------------
+
+ALIKE = {
+    "Cyrillic in a Latin word": ("r\u043e\u043et", "r⟨U+043E⟩⟨U+043E⟩t"),
+    "one Latin letter in a Cyrillic word": ("\u0440\u0430c\u0441", "⟨U+0440⟩⟨U+0430⟩c⟨U+0441⟩"),
+    "a word all of look-alikes": ("\u0441\u0430t", "⟨U+0441⟩⟨U+0430⟩t"),
+    "a word of another script that looks plain": ("\u0441\u0430\u0440", "⟨U+0441⟩⟨U+0430⟩⟨U+0440⟩"),
+    "Greek": ("d\u03bfcker", "d⟨U+03BF⟩cker"),
+    "Cherokee": ("\u13aas", "⟨U+13AA⟩s"),
+    "full width": ("\uff52\uff4d", "⟨U+FF52⟩⟨U+FF4D⟩"),
+    "full width signs": ("a\uff1bb\uff5cc", "a⟨U+FF1B⟩b⟨U+FF5C⟩c"),
+    "mathematical": ("\U0001d42bm", "⟨U+1D42B⟩m"),
+    "raised": ("10\u00b2", "10⟨U+00B2⟩"),
+    "dotless": ("p\u0131ng", "p⟨U+0131⟩ng"),
+    "dashes": ("ls \u2013a \u2014b \u2212c \u2010d", "ls ⟨U+2013⟩a ⟨U+2014⟩b ⟨U+2212⟩c ⟨U+2010⟩d"),
+    "quotes": ("echo \u2019x\u201d", "echo ⟨U+2019⟩x⟨U+201D⟩"),
+    "slashes": ("\u2215etc\u2044x", "⟨U+2215⟩etc⟨U+2044⟩x"),
+    "dots": ("\u2024/x\u2026", "⟨U+2024⟩/x⟨U+2026⟩"),
+    "an accent of its own": ("caf\u0065\u0301", "cafe⟨U+0301⟩"),
+}
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+def test_f083_what_looks_plain_in_a_command_and_is_not_is_named(kind: str) -> None:
+    text, shown = ALIKE[kind]
+    assert visible_command(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ls -la /tmp\n\tcat x",
+        "echo grüße",
+        "echo \u043f\u0440\u0438\u0432\u0435\u0442",
+        "echo 日本語ab",
+        "echo हिन्दी",
+        "x ‹secret: token› y",
+        "echo 🦆 ❤\ufe0f",
+    ],
+)
+def test_a_command_in_another_script_that_looks_like_itself_stays_readable(text: str) -> None:
+    assert visible_command(text) == text
+
+
+def test_f083_output_in_other_scripts_stays_readable_where_a_command_would_be_spelled_out() -> None:
+    assert visible("r\u043e\u043et – “x”…") == "r\u043e\u043et – “x”…"
+
+
+@given(any_text | st.text(st.sampled_from("rm сао\uff52\u2013\u0301é ⟨⟩U+0430\n\t")))
+def test_f083_a_shown_command_reads_back_as_the_command_and_no_other(text: str) -> None:
+    assert read_back(visible_command(text)) == text
 
 
 # --- splitting ------------------------------------------------------------------------------------
