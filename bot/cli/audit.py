@@ -21,7 +21,7 @@ from bot.cli.audit_file import Format, heads_of, inner, is_table, lines_of, writ
 from bot.cli.opened import with_store
 from bot.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, Limit
 from bot.cli.switches import operator
-from bot.domain.audit import Head, Line, line_to_text
+from bot.domain.audit import REDACTED, Head, Line, line_to_text
 from bot.domain.audit_check import Broken, Sound, check, head_from_text, redactions
 from bot.domain.execution import ExecutionId
 from bot.domain.words import parse_id
@@ -171,19 +171,24 @@ def verify(
         limit = _iso(until)
         kept = [one for one in kept if not one.at[:1].isdigit() or one.at <= limit]
     if file is not None:
-        found, above = _check(lambda: lines_of(file), kept), int(is_table(file))
+        found, above = (
+            _check(partial(lines_of, file), partial(lines_of, file, kind=REDACTED), kept),
+            int(is_table(file)),
+        )
     else:
 
         async def ask(_: Settings, store: OpenStore) -> Sound | Broken:
-            return await store.read(lambda tx: _check(lambda: _from_store(tx, 0), kept))
+            return await store.read(lambda tx: _check(partial(_from_store, tx, 0), partial(_from_store, tx, 0), kept))
 
         found, above = with_store(config, ask), 0
     _tell(found, str(file or "the store"), above=above, as_json=as_json, has_heads=bool(kept))
 
 
-def _check(lines: Callable[[], Iterator[Line]], heads: Sequence[Head]) -> Sound | Broken:
+def _check(
+    lines: Callable[[], Iterator[Line]], of_redactions: Callable[[], Iterator[Line]], heads: Sequence[Head]
+) -> Sound | Broken:
     try:
-        known = redactions(lines())
+        known = redactions(of_redactions())
     except Malformed:
         # The second pass comes to the same line, and names it.
         known = redactions(())

@@ -60,17 +60,19 @@ def texts_of(lines: Iterable[Line], form: Format) -> Iterator[str]:
     yield from (_row(_cells(line)) for line in lines)
 
 
-def lines_of(path: Path) -> Iterator[Line]:
-    """The lines of an export. Raises `Malformed` at the first that none writes."""
+def lines_of(path: Path, *, kind: str = "") -> Iterator[Line]:
+    """The lines of an export. Raises `Malformed` at the first that none writes.
+
+    With `kind` those that may be of it, and some more perhaps: what cannot be is not read, which takes most of the time.
+    """
     texts = _texts(path)
     first = next(texts, None)
     if first is None:
         return
-    if first == _row(COLUMNS):
-        yield from (_line_of_row(text) for text in texts)
-        return
-    yield _line_of_text(first)
-    yield from (_line_of_text(text) for text in texts)
+    read = _line_of_row if first == _row(COLUMNS) else _line_of_text
+    if read is _line_of_text and kind in first:
+        yield read(first)
+    yield from (read(text) for text in texts if kind in text)
 
 
 def is_table(path: Path) -> bool:
