@@ -55,9 +55,9 @@ def test_the_lock_fits_what_the_project_asks_for() -> None:
     assert wrong == []
 
 
-def test_a_nodes_machine_installs_four_packages_of_ours() -> None:
+def test_a_nodes_machine_installs_six_packages_of_ours() -> None:
     names = sorted(Requirement(text).name for text in PROJECT["project"]["dependencies"])
-    assert names == ["aiohttp", "cryptography", "psutil", "typer"]
+    assert names == ["aiohttp", "cryptography", "psutil", "tree-sitter", "tree-sitter-bash", "typer"]
 
 
 def test_the_version_is_said_once_too_often_nowhere() -> None:
