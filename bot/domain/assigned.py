@@ -64,7 +64,7 @@ _VALUE_OF_COMMAND = re.compile(
 _FILLED_IN = re.compile(
     r"\$\{?[A-Za-z_][A-Za-z0-9_]*\}?|\$[({].*|\$\$|%[A-Za-z_]\w*%|%[sdr]|\{\{?.*|<.*|\[.*|\*+|x{3,}|\.{3,}|…+|@.*|`.*"
     r"|(?:self|this|settings|config|cfg|conf|os|env|process|args|opts|options|request|req|params|ctx|secrets|vault|var)"
-    r"[.\[].*|[A-Za-z_][\w.]*\(.*\).*",
+    r"[.\[].*|[A-Za-z_][\w.]*\((?:.*\).*)?",
     re.DOTALL,
 )
 _NO_VALUE_WORDS = """

@@ -71,10 +71,10 @@ class Masker:
             script = self._command(request.script)
             argv = tuple(script if word == request.script else self._command(word) for word in request.argv)
             return replace(request, text=self._command(request.text), argv=argv, script=script)
-        argv, removed = self._words(request.argv)
-        text = self._command(request.text)
-        if any(secret in text for secret in removed):
-            text = " ".join(shlex.quote(word) if "‹" not in word else word for word in argv)
+        argv, text = self._words(request.argv), self._command(request.text)
+        if (argv, text) != (request.argv, request.text) and _words_of(text) != argv:
+            # Quotes may tear a secret apart in the text only.
+            text = " ".join(word if "‹" in word else shlex.quote(word) for word in argv)
         return replace(request, text=text, argv=argv)
 
     def output(self, output: Output) -> Output:
@@ -147,12 +147,12 @@ class Masker:
     def _command(self, text: str) -> str:
         return self._masked_text(text, lambda one: self._found(one, as_command=True))
 
-    def _words(self, argv: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
-        """The words masked with what stands before them in sight, and what was taken out."""
+    def _words(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """The words masked, with what stands before them in sight."""
         quoted = [shlex.quote(word) for word in argv]
         line = " ".join(quoted)
         stretches = _merged(_outside_marks(line, self._found(line, as_command=True)))
-        masked, removed, start = [], [], 0
+        masked, start = [], 0
         for word, shown in zip(argv, quoted, strict=True):
             shift = start + (1 if shown == f"'{word}'" else 0)
             inside = [
@@ -163,10 +163,9 @@ class Masker:
             # With quotes in it the word stands otherwise in the line: then it is looked at alone.
             is_alike = shown in (word, f"'{word}'")
             changed = _masked((word,), inside)[0] if is_alike and inside else self._command(word)
-            removed += [word[one.start : one.end] for one in inside if is_alike]
             masked.append(changed)
             start += len(shown) + 1
-        return tuple(masked), removed
+        return tuple(masked)
 
     def _chunks(self, chunks: tuple[Chunk, ...], ends: _Ends) -> tuple[Chunk, ...]:
         for _ in range(_MOST_ROUNDS):
@@ -201,6 +200,15 @@ class Masker:
                 shift = starts[number] - own_starts[number]
                 yield Stretch(start + shift, end + shift, kind)
                 number, start, kind = number + 1, end, None
+
+
+def _words_of(text: str) -> tuple[str, ...] | None:
+    """The words of a masked text, in each of which a mark is one with what it stands in."""
+    whole = _MARK.sub(lambda found: found[0].replace(" ", "\x00"), text)
+    try:
+        return tuple(word.replace("\x00", " ") for word in shlex.split(whole))
+    except ValueError:
+        return None
 
 
 def _overlap(before: str, after: str) -> int:

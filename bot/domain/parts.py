@@ -60,7 +60,7 @@ _LIKE_LETTERS = frozenset(
     "աոսօցգհյքՏՍՕԼ"  # Armenian
     "ᎪᏴᏟᎠᎬᎻᎫᏦᏞᎷᏢᎡᏚᎢᏙᎳᏃ"  # Cherokee
 )
-_LIKE_SIGNS = frozenset("ıȷɡɑǀǃɩʟꞌ‐‑‒–—―−⁃ˉ‘’‚‛“”„‟′″‵ʹʺʻʼʽˈ´ˋ∕⁄⧸╱∖⧵；∶ː։׃․‥…٫٬⸲∣❘︱∗⁎٭˂˃〈〉⟩❮❯˄‸˜∼～⁓∽‗ˍ؛；‼⁇⁈⁉")
+_LIKE_SIGNS = frozenset("ıȷɡɑǀǃɩʟꞌ‐‑‒–—―−⁃ˉ‘’‚‛“”„‟′″‵ʹʺʻʼʽˈ´ˋ∕⁄⧸╱∖⧵；∶ː։׃․‥…٫٬⸲∣❘︱∗⁎٭˂˃〈〉❮❯˄‸˜∼～⁓∽‗ˍ؛；‼⁇⁈⁉")
 """What a shell's letters and signs are taken for, of https://www.unicode.org/Public/security/latest/confusables.txt"""
 _BORROWED_SCRIPTS = ("CYRILLIC ", "GREEK ", "ARMENIAN ", "CHEROKEE ", "COPTIC ", "LISU ", "GEORGIAN ")
 

@@ -25,7 +25,7 @@ from bot.domain.message import (
     Prose,
     Span,
 )
-from bot.domain.parts import cut_middle, duration, size, visible
+from bot.domain.parts import cut_middle, duration, size, visible, visible_command
 
 S = ExecutionState
 
@@ -69,7 +69,7 @@ def ending_words(result: ExecutionResult) -> str:
 
 def shown_command(execution: Execution) -> str:
     """All of what will run, to the letter, with what hides made visible."""
-    return visible(execution.shown.text)
+    return visible_command(execution.shown.text)
 
 
 def buttons_of(execution: Execution, shown: CommandHash, *actions: Action) -> tuple[Button, ...]:

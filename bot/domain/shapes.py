@@ -145,7 +145,7 @@ _EDGE = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----
 MAX_KEY_CHARS = 16_384
 """Of one private key with its lines: RSA of 16,384 bits has some 12,800. What stands further apart is two things."""
 _BODY = re.compile(
-    r"(?:[ \t\r\n|>]|\\[nr]|[A-Za-z0-9+/=]{16,}+|[A-Za-z0-9+/=]{1,15}+\Z"
+    r"(?:[ \t\r\n|>]|\\[nr]|[A-Za-z0-9+/=]{16,}+|[A-Za-z0-9+/]{1,15}+(?:={1,2}+|\Z)"
     r"|(?:Proc-Type|DEK-Info|Comment|Version|Hash):[^\n\\]{0,100}+)*+"
 )
 """What follows a key's first line where its last one is missing."""

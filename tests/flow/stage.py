@@ -131,6 +131,7 @@ class Stage:
     gate: Gate = OPEN_GATE
     """Hears everybody everywhere, where a test lays no other one ready."""
     masker: Masker = field(default_factory=Masker)
+    _policies: Policies | None = None
     noted: dict[tuple[str, str, Closed], float] = field(default_factory=dict)
     listening_since: float = START
     settled_at: float = START
@@ -143,7 +144,11 @@ class Stage:
 
     @property
     def policies(self) -> Policies:
-        return Policies(self.policy)
+        """One for all flows, as in production: asking for it brings it up to date, under a step as well."""
+        if self._policies is None:
+            self._policies = Policies(self.policy)
+        self._policies.now = self.policy
+        return self._policies
 
     @property
     def intake(self) -> Intake:
@@ -153,7 +158,7 @@ class Stage:
 
     @property
     def reports(self) -> Completion:
-        return Completion(self.store, self.signals)
+        return Completion(self.store, self.signals, self.masker)
 
     def turns(self) -> Turns:
         agent = self.agent or CommandsAgent(self.store, self.hub, self.policies)
