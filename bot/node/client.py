@@ -80,6 +80,7 @@ async def run_node(settings: NodeSettings, *, tell: Tell = _silent) -> None:
     with held(settings.state_dir):
         for line in words:
             tell(line)
+        log.info("node.policy", extra={"commands": len(rules.current().commands), "warnings": len(words) - 1})
         key = load_or_create_key(settings.state_dir / KEY_FILE)
         spool = await asyncio.to_thread(Spool, settings.state_dir, spool_bytes=settings.spool_bytes)
         become_subreaper()

@@ -162,11 +162,11 @@ class Inspector:
     def _find(self, name: str, cwd: str) -> str:
         if "/" in name:
             found = Path(cwd, name)
-            if not found.exists():
+            if not _exists(found):
                 raise Unbound(f"{name} is not there, as the node sees it from {cwd}; look at the path")
         else:
             tried = (Path(directory, name) for directory in self.settings.path.split(":"))
-            hit = next((path for path in tried if path.is_file() and os.access(path, os.X_OK)), None)
+            hit = next((path for path in tried if _is_file(path) and os.access(path, os.X_OK)), None)
             if hit is None:
                 raise Unbound(
                     f"the program {name} is not found on the node; install it there, write its whole path, "
@@ -174,7 +174,7 @@ class Inspector:
                 )
             found = hit
         real = Path(os.path.realpath(found))
-        if not real.is_file():
+        if not _is_file(real):
             raise Unbound(f"{real} is no file that can be run; look at the path")
         if not os.access(real, os.X_OK):
             raise Unbound(f"{real} may not be run by the node's user; make it executable: chmod +x {real}")
@@ -219,6 +219,15 @@ class Inspector:
                 real = self._find(name, cwd)
                 if real not in digests and real not in todo:
                     todo.append(real)
+
+
+# Not the methods of Path: they raise for a name that is too long for a path, which is no file and no fault.
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _id_of(directory: str) -> str:

@@ -195,6 +195,14 @@ def test_a_fifo_that_nobody_writes_to_holds_no_inspection_up(given: NodeSettings
     assert "no file that can be run" in refusal(given, "./run")
 
 
+def test_f087_a_name_that_is_too_long_for_a_path_is_answered_as_well(given: NodeSettings) -> None:
+    long = "x" * 300
+    assert "is not found on the node" in refusal(given, long)
+    assert "is not there" in refusal(given, f"./{long}")
+    assert seen(given, f"{long}; ./{long}; sh {long}; . ./{long}")
+    assert seen(given, f"sh {long} {'y/' * 3_000}")
+
+
 def test_a_name_that_is_no_utf8_is_refused(given: NodeSettings, tmp_path: Path) -> None:
     strange = os.fsencode(tmp_path / "work") + b"/\xff"
     Path(os.fsdecode(strange)).write_text("#!/bin/sh\n")

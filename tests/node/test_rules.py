@@ -13,7 +13,7 @@ import pytest
 from bot.domain.command import Command, Limits, parse_request
 from bot.errors import ConfigError
 from bot.node.rules_file import RulesFile, read_rules
-from bot.node.rules_shown import EXAMPLE
+from bot.node.rules_shown import EXAMPLE, opening_words
 from bot.node.settings import NodeSettings
 from bot.node.user import own_user
 from bot.ports import NodeRefusal
@@ -348,6 +348,20 @@ def test_a_file_that_is_too_long_is_another_file(tmp_path: Path) -> None:
     path.chmod(0o600)
     with pytest.raises(ConfigError, match="shorten it"):
         RulesFile.found(path, tmp_path).current()
+
+
+def opening(given: NodeSettings) -> str:
+    return "\n".join(opening_words(RulesFile.found(None, given.state_dir), given))
+
+
+def test_at_the_start_it_says_plainly_whether_anything_runs(given: NodeSettings) -> None:
+    mine = own_user().name
+    assert f"names no commands: it runs anything that its gateway approved, as {mine}" in opening(given)
+    assert "runs 2 kinds of commands and no other" in opening(with_rules(given, 'commands = ["df", "id"]\n'))
+    warned = opening(with_rules(given, 'deny = ["rm **"]\n[limits]\nprocesses = 9\n'))
+    assert "a guard rail, no wall" in warned
+    assert ("binds no command that runs as root" in warned) == (os.geteuid() == 0)
+    assert "who can change" in warned
 
 
 def test_the_page_about_nodes_names_every_key_and_only_tests_that_exist() -> None:
