@@ -5,10 +5,13 @@ Deliberately absent: any refusal (see `rules`), whose words are for whoever aske
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from bot.domain.command import Limits, lower_of
+from bot.domain.command import Limits, Request, lower_of
+from bot.domain.pattern import Pattern
+from bot.domain.shell import analyse
 from bot.errors import ConfigError
 from bot.node.rules import Rules
 from bot.node.rules_file import RulesFile
@@ -119,8 +122,18 @@ def odd(rules: Rules, user: User, *, policy: Path) -> Iterator[str]:
             yield "limits.processes binds no command that runs as root; name another user"
     elif _could_change(policy, user):
         yield f"commands run as {user.name}, who can change {policy} and what is beside it; name another user"
+    for pattern in rules.commands:
+        if not _could_allow(pattern):
+            yield f"commands: “{pattern.text}” allows nothing: its program starts another, which must be written out"
     if rules.deny and not rules.commands:
         yield "deny without commands is a guard rail, no wall: a script can start what nobody sees in its words"
+
+
+def _could_allow(pattern: Pattern) -> bool:
+    """Read as if its stars were words: for `sudo **` nobody can say what would be started (F-085)."""
+    words = tuple(shlex.split(pattern.text, comments=False))
+    units = analyse(Request(text=pattern.text, argv=words, script=None)).units
+    return all(not unit.is_unknown for unit in units) and pattern.spells_out(units[0].views[0].through)
 
 
 def _could_change(policy: Path, user: User) -> bool:

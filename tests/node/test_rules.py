@@ -364,6 +364,22 @@ def test_at_the_start_it_says_plainly_whether_anything_runs(given: NodeSettings)
     assert "who can change" in warned
 
 
+def test_f085_a_pattern_that_stands_before_any_other_program_allows_nothing_and_is_told(given: NodeSettings) -> None:
+    patterns = [
+        "sudo **",
+        "sh **",
+        "env *",
+        "timeout 5 *",
+        "sudo systemctl restart *",
+        "df **",
+        "sh deploy.sh",
+        "nice df",
+    ]
+    said = opening(with_rules(given, f"commands = {patterns}\n"))
+    told = [pattern for pattern in patterns if f"“{pattern}” allows nothing" in said]
+    assert told == ["sudo **", "sh **", "env *", "timeout 5 *"]
+
+
 def test_the_page_about_nodes_names_every_key_and_only_tests_that_exist() -> None:
     root = Path(__file__).resolve().parents[2]
     page = (root / "docs" / "NODES.md").read_text(encoding="utf-8")
