@@ -6,9 +6,10 @@ Deliberately absent: when they are told (see `bot.flow.audit`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import threading
 from collections.abc import AsyncIterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -34,30 +35,47 @@ class HeadsFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # Of its own: a file on a network's disk may hang, and may then hold up nothing but itself.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit-heads")
-        self._writing: Future[None] | None = None
+        self._thread: threading.Thread | None = None
 
     async def keep(self, head: Head) -> None:
-        if self._writing is not None and not self._writing.done():
+        if self._thread is not None and self._thread.is_alive():
             raise HomingError(f"{self._path} has not taken the last head yet; look at the disk that it is on")
-        self._writing = self._thread.submit(self._append, f"{head_to_text(head)}\n".encode())
-        try:
-            await asyncio.wrap_future(self._writing)
-        except OSError as fault:
+        loop, line = asyncio.get_running_loop(), f"{head_to_text(head)}\n".encode()
+        written: asyncio.Future[OSError | None] = loop.create_future()
+
+        def write() -> None:
+            fault = self._append(line)
+            # Nobody waits any more where the pass was given up, or the loop is closed.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_answer, written, fault)
+
+        # A file on a network's disk may hang: then this thread does, and neither a pass nor the process's end.
+        self._thread = threading.Thread(target=write, name="audit-heads", daemon=True)
+        self._thread.start()
+        fault = await written
+        if fault is not None:
             said = fault.strerror or type(fault).__name__
             raise HomingError(f"{self._path} cannot be written ({said}); look at its owner, mode and disk") from fault
 
-    def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    def _append(self, line: bytes) -> OSError | None:
+        try:
+            self._put(line)
+        except OSError as fault:
+            return fault
+        return None
 
-    def _append(self, line: bytes) -> None:
+    def _put(self, line: bytes) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(descriptor, line)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _answer(written: asyncio.Future[OSError | None], fault: OSError | None) -> None:
+    if not written.done():
+        written.set_result(fault)
 
 
 class HeadsUrl:
@@ -87,15 +105,12 @@ class HeadsUrl:
         if not 200 <= status < 300:
             raise HomingError(f"the webhook answered {status}; look at heads_url and heads_token")
 
-    def close(self) -> None:
-        """Nothing stays open between two heads."""
-
 
 @asynccontextmanager
 async def auditing(settings: Settings, store: Store, clock: Clock) -> AsyncIterator[None]:
     """The loops that the config asks for; none by default."""
     audit = settings.audit
-    places: list[HeadsFile | HeadsUrl] = []
+    places: list[Witness] = []
     if audit.heads_file is not None:
         places.append(HeadsFile(audit.heads_file))
     if audit.heads_url is not None:
@@ -103,8 +118,7 @@ async def auditing(settings: Settings, store: Store, clock: Clock) -> AsyncItera
         places.append(HeadsUrl(audit.heads_url, token))
     loops = []
     if places:
-        witnesses: list[Witness] = list(places)
-        telling = Witnessing(store, clock, witnesses, audit.heads_every)
+        telling = Witnessing(store, clock, places, audit.heads_every)
         poll_s = min(POLL_S, audit.heads_every)
         loops.append(asyncio.create_task(forever("audit-heads", telling.step, Wake(), poll_s=poll_s)))
     if audit.keep_days is not None:
@@ -116,5 +130,3 @@ async def auditing(settings: Settings, store: Store, clock: Clock) -> AsyncItera
         for loop in loops:
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
-        for place in places:
-            place.close()

@@ -54,7 +54,6 @@ async def test_a_file_gets_a_line_for_each_head_and_keeps_what_it_had(tmp_path: 
     for number in (7, 8):
         place = HeadsFile(path)
         await place.keep(Head(seq=number, at=HEAD.at, hash=HEAD.hash))
-        place.close()
     assert [head.seq for head in heads_from_texts(path.read_text().splitlines())] == [7, 8]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -63,7 +62,6 @@ async def test_a_file_that_cannot_be_written_is_said_with_its_remedy(tmp_path: P
     place = HeadsFile(tmp_path / "gone" / "heads.jsonl")
     with pytest.raises(HomingError, match=r"cannot be written .*look at its owner"):
         await place.keep(HEAD)
-    place.close()
 
 
 async def test_a_file_on_a_disk_that_hangs_holds_up_itself_alone(tmp_path: Path) -> None:
@@ -77,10 +75,14 @@ async def test_a_file_on_a_disk_that_hangs_holds_up_itself_alone(tmp_path: Path)
             await place.keep(HEAD)
     with pytest.raises(HomingError, match="has not taken the last head yet"):
         await place.keep(HEAD)
-    # Somebody reads: the thread gets on, and the process can end.
+    hung = place._thread
+    assert hung is not None
+    assert hung.daemon, "it does not keep the process from ending"
+    # Somebody reads: the thread gets on, and the next head is taken.
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    place.close()
-    await asyncio.to_thread(place._thread.shutdown)
+    await asyncio.to_thread(hung.join, WAIT_S)
+    with pytest.raises(HomingError, match="cannot be written"):
+        await place.keep(HEAD)  # a pipe cannot be synced: a real disk that is back can
     os.close(reader)
 
 
@@ -92,7 +94,6 @@ async def test_a_webhook_gets_the_head_with_its_token_and_is_believed_by_its_ans
                 await place.keep(HEAD)
         await place.keep(HEAD)
         await HeadsUrl(url, None).keep(HEAD)
-        place.close()
     assert [token for token, _ in told] == ["Bearer fake-token"] * 3 + [None]
     assert json.loads(told[-1][1]) == {"seq": 7, "at": HEAD.at, "hash": HEAD.hash}
     with pytest.raises(HomingError, match="cannot be reached"):

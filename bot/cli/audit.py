@@ -171,10 +171,8 @@ def verify(
         limit = _iso(until)
         kept = [one for one in kept if not one.at[:1].isdigit() or one.at <= limit]
     if file is not None:
-        found, above = (
-            _check(partial(lines_of, file), partial(lines_of, file, kind=REDACTED), kept),
-            int(is_table(file)),
-        )
+        found = _check(partial(lines_of, file), partial(lines_of, file, kind=REDACTED), kept)
+        above = int(is_table(file))
     else:
 
         async def ask(_: Settings, store: OpenStore) -> Sound | Broken:

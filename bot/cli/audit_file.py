@@ -63,7 +63,7 @@ def texts_of(lines: Iterable[Line], form: Format) -> Iterator[str]:
 def lines_of(path: Path, *, kind: str = "") -> Iterator[Line]:
     """The lines of an export. Raises `Malformed` at the first that none writes.
 
-    With `kind` those that may be of it, and some more perhaps: what cannot be is not read, which takes most of the time.
+    With `kind` those that may be of it, and some more perhaps: reading what cannot be would take most of the time.
     """
     texts = _texts(path)
     first = next(texts, None)
