@@ -136,13 +136,12 @@ class Masker:
 
     # --- masking -----------------------------------------------------------------------------------
 
-    def _masked_text(self, text: str, find: Find) -> str:
-        for _ in range(_MOST_ROUNDS):
-            stretches = _outside_marks(text, find(text))
-            if not stretches:
-                break
-            (text,) = _masked((text,), stretches)
-        return text
+    def _masked_text(self, text: str, find: Find, rounds: int = _MOST_ROUNDS) -> str:
+        stretches = _outside_marks(text, find(text)) if rounds else []
+        if not stretches:
+            return text
+        (masked,) = _masked((text,), stretches)
+        return self._masked_text(masked, find, rounds - 1)
 
     def _command(self, text: str) -> str:
         return self._masked_text(text, lambda one: self._found(one, as_command=True))
@@ -167,20 +166,18 @@ class Masker:
             start += len(shown) + 1
         return tuple(masked)
 
-    def _chunks(self, chunks: tuple[Chunk, ...], ends: _Ends) -> tuple[Chunk, ...]:
-        for _ in range(_MOST_ROUNDS):
-            texts = tuple(chunk.text for chunk in chunks)
-            whole = "".join(texts)
-            stretches = list(self._found(whole, ends))
-            if len({chunk.stream for chunk in chunks}) > 1:
-                for stream in Stream:
-                    stretches += self._of_stream(chunks, stream, ends)
-            stretches = _outside_marks(whole, stretches)
-            if not stretches:
-                break
-            masked = _masked(texts, stretches)
-            chunks = tuple(replace(chunk, text=text) for chunk, text in zip(chunks, masked, strict=True))
-        return chunks
+    def _chunks(self, chunks: tuple[Chunk, ...], ends: _Ends, rounds: int = _MOST_ROUNDS) -> tuple[Chunk, ...]:
+        texts = tuple(chunk.text for chunk in chunks)
+        whole = "".join(texts)
+        found = list(self._found(whole, ends)) if rounds else []
+        if len({chunk.stream for chunk in chunks}) > 1 and rounds:
+            for stream in Stream:
+                found += self._of_stream(chunks, stream, ends)
+        stretches = _outside_marks(whole, found)
+        if not stretches:
+            return chunks
+        masked = zip(chunks, _masked(texts, stretches), strict=True)
+        return self._chunks(tuple(replace(chunk, text=text) for chunk, text in masked), ends, rounds - 1)
 
     def _of_stream(self, chunks: tuple[Chunk, ...], stream: Stream, ends: _Ends) -> Iterator[Stretch]:
         """What is secret in the text of one stream, in the places of the whole."""

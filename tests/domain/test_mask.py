@@ -211,6 +211,7 @@ INNOCENT = [
     "AKIA is what they begin with; so does AIza",
     "1.2.3 a.b.c www.example.org some.module.path.with.many.parts.that.go.on.and.on",
     f"{DRAWN[:24]}.Gabc1d.{DRAWN[:38]}",
+    f"{DRAWN[:25]}.Gabc1d.{DRAWN[:38]}",
     "<password></password> <password>${x.password}</password>",
     "the secret is: hard work",
     "uptime 12:00 up 3 days, load average: 0.00",
@@ -340,6 +341,11 @@ def test_f119_a_secret_that_quotes_tear_apart_in_the_text_is_not_shown_by_it() -
     masked = Masker(["hunter22"]).request(request)
     assert masked.argv == ("x", "‹secret›", "y z")
     assert masked.text == "x ‹secret› 'y z'"
+
+
+def test_a_secret_that_only_the_quotes_of_the_text_make_up_is_none() -> None:
+    masked = Masker(["hunter22' y"]).request(parse_request("x 'hunter22' y"))
+    assert (masked.argv, masked.text) == (("x", "hunter22", "y"), "x hunter22 y")
 
 
 def test_a_request_without_a_secret_is_itself() -> None:
