@@ -163,7 +163,7 @@ def _runuser(words: Words) -> Started:
 def _flock(words: Words) -> Started:
     seen = read_options(
         words,
-        spec("seExnuow:vF", "shared exclusive nonblock unlock close timeout= wait= verbose no-fork"),
+        spec("sexnuow:E:F", "shared exclusive nonblock unlock close timeout= wait= verbose no-fork"),
     )
     if seen is None or values_hand_over(seen) or None in words[: seen.at + 2]:
         return unreadable(words)

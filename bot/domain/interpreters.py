@@ -22,13 +22,16 @@ from bot.domain.starting import (
 )
 
 _SHELL_OPTIONS = spec(
-    "abcCefhikmnptuvxBEHPTrlso:O:", "norc noprofile login posix verbose restricted init-file= rcfile= noediting"
+    "abcCefhikmnptuvxBEHPTrlso:O:",
+    "norc noprofile login posix verbose restricted init-file= rcfile= noediting version help",
 )
 
 
 def _shell(words: Words) -> Started:
     """`-c text`, a file, or else what comes through its standard input."""
     seen = read_options(tuple("-" + word[1:] if word and word[0] == "+" else word for word in words), _SHELL_OPTIONS)
+    if seen is not None and seen.has("version", "help"):
+        return ORDINARY
     if seen is None or seen.has("i", "l", "s", "login", "init-file", "rcfile") or seen.at >= len(words):
         return unreadable(words, texts=texts_behind(words, "c", "command"))
     operand = words[seen.at]

@@ -40,6 +40,13 @@ _KNOWN = programs(
 _COMMANDS = programs("command declaration_command unset_command test_command")
 _LITERAL = programs("raw_string comment heredoc_end heredoc_start")
 """Leaves in which nothing is ever started; where they begin and end is looked at by itself."""
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+"""Bytes that the grammar may not see: it asks C's isalpha() for characters of any size, and the process dies of it.
+For a shell they are characters of a word like a full stop, and of no name."""
+MAX_HERE = 16
+"""Here-documents of one text. The grammar keeps those that are open, with their words, in a buffer of 1,024 bytes."""
+_HERE = re.compile(r"(?<!<)<<(?!<)")
+_SHORT_HERE = re.compile(r"(?<!<)<<(?!<)-?\s*(?:'[^'\\]{0,40}'\S{0,8}|\"[^\"\\]{0,40}\"\S{0,8}|[^\s'\"]\S{0,40})(?!\S)")
 _SUBSTITUTIONS = programs("command_substitution process_substitution")
 _UNQUOTING = programs("arithmetic_expansion expansion string heredoc_body")
 """Within these a ' may be a character like any other: "${x:-'$(id)'}" runs id."""
@@ -74,9 +81,12 @@ UNREAD = ShellText(commands=(), shadowed=frozenset(), is_certain=False)
 def read_shell_text(text: str) -> ShellText:
     if len(text) > MAX_REQUEST_CHARS or sum(map(text.count, "|(<;&{=")) > MAX_OPERATORS:
         return UNREAD
+    here = len(_HERE.findall(text))
+    if here > MAX_HERE or here != len(_SHORT_HERE.findall(text)):
+        return UNREAD
     source = text.encode("utf-8", "replace")
     # A parser each time costs half a microsecond, and two threads may not share one.
-    root = Parser(_LANGUAGE).parse(source).root_node
+    root = Parser(_LANGUAGE).parse(_BEYOND_ASCII.sub(b".", source)).root_node
     nodes, is_whole = _walk(root)
     commands: list[Words] = []
     names: set[str] = set()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 from bot.domain.options import Seen, Words
 
@@ -47,8 +48,9 @@ def programs(names: str) -> frozenset[str]:
 
 def unreadable(words: Words, *, texts: tuple[str, ...] = ()) -> Started:
     """It starts one of its words, and which one depends on options that are not known."""
-    guesses = tuple(words[at:] for at, word in enumerate(words) if at and word is not None and word[:1] != "-")
-    return Started(through=len(words) - 1, guesses=guesses[:MAX_GUESSES], texts=texts, runs_code=True)
+    starts = (at for at, word in enumerate(words) if at and word is not None and word[:1] != "-")
+    guesses = tuple(words[at:] for at in islice(starts, MAX_GUESSES))
+    return Started(through=len(words) - 1, guesses=guesses, texts=texts, runs_code=True)
 
 
 def opaque(words: Words, *, texts: tuple[str, ...] = ()) -> Started:

@@ -40,6 +40,8 @@ class Wrapper:
     """Options with which it starts nothing."""
     hides: tuple[str, ...] = ()
     """Options with which it is not known what it starts."""
+    splits: tuple[str, ...] = ()
+    """Options whose value is the beginning of the command, in one word."""
     sets: tuple[str, ...] = ()
     """Options whose value is NAME=value."""
     alone: bool = False
@@ -70,13 +72,17 @@ def _wrapped(words: Words, wrapper: Wrapper, *, at: int = 1) -> Started:
         return unreadable(words)
     if seen.has(*wrapper.idle):
         return ORDINARY
+    if seen.has(*wrapper.splits):
+        return unreadable(words, texts=seen.values(*wrapper.splits))
     hides = (
         seen.has(*wrapper.hides)
         or values_hand_over(seen)
         or any(steers(variable) for variable in seen.values(*wrapper.sets))
     )
     start, is_steered = _past_leads(words, seen, wrapper)
-    if None in words[at:start]:
+    # sudo goes on reading options behind NAME=value; what looks like one is no program's name.
+    program = words[start] if start < len(words) else ""
+    if program is None or program.startswith("-") or None in words[at:start]:
         return unreadable(words)
     if start == len(words):
         return opaque(words) if wrapper.alone or hides else ORDINARY
@@ -105,7 +111,8 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "env": Wrapper(
         options=spec("i0vu:C:S:a:", "ignore-environment null debug unset= chdir= split-string= argv0="),
         assigns=True,
-        hides=("S", "split-string", "a", "argv0"),
+        hides=("a", "argv0"),
+        splits=("S", "split-string"),
     ),
     "sudo": Wrapper(
         options=spec(

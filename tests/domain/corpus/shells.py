@@ -61,6 +61,18 @@ def run_as(shell: str, texts: Sequence[str], names: Sequence[str], cwd: Path) ->
     return [found.get(number) for number in range(len(texts))]
 
 
+def carried(texts: Sequence[str], cwd: Path) -> list[list[tuple[str, ...]]]:
+    """What the wrappers of this machine really start: the words behind `PROGRAM`, which is put in for a recorder."""
+    recorder = cwd / "recorder"
+    recorder.write_text("#!/bin/sh\nprintf '%s\\0' \"$@\" >&9\nprintf '\\1\\0' >&9\n", encoding="utf-8")
+    recorder.chmod(0o755)
+    lines = [f"echo read | ( {text.replace('PROGRAM', f'{recorder} {number}')} )" for number, text in enumerate(texts)]
+    found: list[list[tuple[str, ...]]] = [[] for _ in texts]
+    for entry in _run("/bin/sh", [*lines, "wait"], cwd, {"PATH": os.defpath}):
+        found[int(entry[0])].append(tuple(entry[1:]))
+    return found
+
+
 def started(shell: str, texts: Sequence[str], cwd: Path) -> list[list[tuple[str, ...]]]:
     """Every program of PROGRAMS that each text starts, with its words."""
     recorders = [f"{name}() {{ printf '%s\\0' \"$_n\" {name} \"$@\" '\1' >&9; }}" for name in PROGRAMS]
