@@ -78,15 +78,22 @@ class ShellText:
 UNREAD = ShellText(commands=(), shadowed=frozenset(), is_certain=False)
 
 
-def read_shell_text(text: str) -> ShellText:
+def tree_of(text: str) -> Node | None:
+    """The tree over the bytes of the text in UTF-8; None for a text that is better not given to the grammar."""
     if len(text) > MAX_REQUEST_CHARS or sum(map(text.count, "|(<;&{=")) > MAX_OPERATORS:
-        return UNREAD
+        return None
     here = len(_HERE.findall(text))
     if here > MAX_HERE or here != len(_SHORT_HERE.findall(text)):
+        return None
+    # A parser each time costs half a microsecond, and two threads may not share one.
+    return Parser(_LANGUAGE).parse(_BEYOND_ASCII.sub(b".", text.encode("utf-8", "replace"))).root_node
+
+
+def read_shell_text(text: str) -> ShellText:
+    root = tree_of(text)
+    if root is None:
         return UNREAD
     source = text.encode("utf-8", "replace")
-    # A parser each time costs half a microsecond, and two threads may not share one.
-    root = Parser(_LANGUAGE).parse(_BEYOND_ASCII.sub(b".", source)).root_node
     nodes, is_whole = _walk(root)
     commands: list[Words] = []
     names: set[str] = set()

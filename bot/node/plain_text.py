@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-import tree_sitter_bash
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Node
 
-_LANGUAGE = Language(tree_sitter_bash.language())
+from bot.domain.shelltext import tree_of
+
 _HARMLESS = frozenset(
     {"program", "list", "pipeline", "command", "command_name", "negated_command", "subshell", "compound_statement"}
     | {"comment", "word", "number", "string", "string_content", "raw_string", "concatenation", "redirected_statement"}
@@ -23,8 +23,8 @@ WHAT_IT_IS = "commands joined by ; && || or |, without variables, loops, functio
 
 def is_commands_only(script: str) -> bool:
     source = script.encode("utf-8", "replace")
-    root = Parser(_LANGUAGE).parse(source).root_node
-    return not root.has_error and all(_is_harmless(node, source) for node in _named(root))
+    root = tree_of(script)
+    return root is not None and not root.has_error and all(_is_harmless(node, source) for node in _named(root))
 
 
 def _named(root: Node) -> list[Node]:

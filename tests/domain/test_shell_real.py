@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -313,3 +315,21 @@ def test_no_text_is_too_odd_to_be_read(text: str) -> None:
         assert unit.views
         assert all(0 <= view.through < len(view.words) for view in unit.views)
     assert analysis.is_plain or parse_request(text).script == text
+
+
+HOSTILE = """
+from bot.domain.shelltext import read_shell_text
+for code in range(0x80, 0x110000, 499):
+    if not 0xd800 <= code < 0xe000:
+        for text in ("s{%c", "${%c}", "cat <<E\\n$%c\\nE", "x[%c]=1", "[ -%c ]", "cat <<%c\\nx", "((%c=1))", "{%c..2}"):
+            read_shell_text(text % code)
+for words in range(900, 1100, 7):
+    read_shell_text("cat <<" + "E" * words + "\\nx\\n")
+    read_shell_text("cat <<E\\n" * words)
+"""
+
+
+def test_no_text_ends_the_process() -> None:
+    """The grammar's C code died of characters beyond its tables; in a process of its own, as nothing catches that."""
+    ended = subprocess.run([sys.executable, "-c", HOSTILE], timeout=60, check=False, capture_output=True)
+    assert ended.returncode == 0, ended.stderr
