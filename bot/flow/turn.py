@@ -204,9 +204,8 @@ class Turns:
         if replaced is not None:
             tx.executions.step(execution.id, "instead_of", by=asked.person, detail=replaced.id)
             decided = replace(replaced, decided_by=asked.person, decided_at=tx.now)
-            leave(
-                tx, decided, Trigger.DENY, by=asked.person, reason=f"replaced by {execution.id}, which has its own card"
-            )
+            reason = f"replaced by {execution.id}, which has its own card"
+            leave(tx, decided, Trigger.DENY, by=asked.person, reason=reason)
         if refusal is not None:
             leave(tx, execution, Trigger.REFUSE, by="policy", reason=refusal.reason)
         elif found.fingerprint not in connected and tx.now >= self.settled_at:
