@@ -163,6 +163,13 @@ def test_one_of_a_units_readings_is_enough_and_only_the_outermost_has_an_executa
     assert not fits_any(parse_pattern("/usr/bin/sudo x"), unit.views, executable="/usr/bin/sudo", loosely=False)
 
 
+def test_a_pattern_says_word_by_word_what_it_takes() -> None:
+    assert parse_pattern("sudo 'a b' * --n=* **").in_words() == (
+        "sudo, then 'a b', then any one word, then one word like --n=*, then any further words, or none"
+    )
+    assert parse_pattern("ls").in_words() == "ls"
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
