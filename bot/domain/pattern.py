@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from bot.domain.shell import View
 from bot.errors import Malformed
@@ -55,6 +56,8 @@ class Pattern:
     """Ends in `**`: any number of words may follow, none too."""
     _program: str | None = field(repr=False)
     """The first word, where it holds no star."""
+    _base: _Glob | None = field(repr=False)
+    """What is behind the last slash of the first word, folded. None: any program."""
 
     @property
     def needs_executable(self) -> bool:
@@ -92,10 +95,12 @@ class Pattern:
         return self.needs_executable and executable is not None and self._globs[0].fits(executable)
 
     def _program_could_fit(self, program: str, executable: str | None) -> bool:
-        if self._program_fits(program, executable):
+        if self._base is None:
             return True
-        last = _Glob(pieces=_last_part(self._globs[0].pieces))
-        return any(last.fits(name.rpartition("/")[2].casefold()) for name in (program, executable or program))
+        names = _bases(program, executable)
+        if len(self._base.pieces) == 1:
+            return self._base.pieces[0] in names
+        return self._program_fits(program, executable) or any(self._base.fits(name) for name in names)
 
     def _words_fit(self, words: tuple[str | None, ...]) -> bool:
         if len(words) < len(self._globs) or (len(words) > len(self._globs) and not self._is_open):
@@ -130,6 +135,12 @@ def _last_part(pieces: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(piece.casefold() for piece in pieces)
 
 
+@lru_cache(maxsize=256)
+def _bases(program: str, executable: str | None) -> frozenset[str]:
+    """Folded: a macOS takes RM for rm. Kept, as a thousand rules ask for those of one command."""
+    return frozenset(name.rpartition("/")[2].casefold() for name in (program, executable or program))
+
+
 def fits_any(pattern: Pattern, views: tuple[View, ...], *, executable: str | None, loosely: bool) -> bool:
     """One of a unit's readings fits; `executable` is the outermost one's."""
     return any(
@@ -158,6 +169,7 @@ def parse_pattern(text: str) -> Pattern:
         _globs=tuple(_Glob(pieces=word) for word in words),
         _is_open=is_open,
         _program=words[0][0] if words and len(words[0]) == 1 else None,
+        _base=_Glob(pieces=_last_part(words[0])) if words else None,
     )
 
 
