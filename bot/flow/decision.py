@@ -136,6 +136,7 @@ def _stop(tx: Tx, policy: Policy, decider: Decider, execution: Execution) -> str
     said = policy.judge_execution(execution)
     deciders = said.deciders if isinstance(said, Ask) else ()
     if decider.person not in {execution.asker, *deciders} and not policy.is_owner(decider.person):
+        tx.executions.step(execution.id, "refused_stop", by=decider.person)
         return f"You may not stop {execution.id}. Who may: {execution.asker}, its deciders, and the owners."
     if execution.state in WAITING:
         leave(tx, execution, Trigger.CANCEL, by=decider.person, reason=f"stopped by {decider.person} before it ran")
@@ -159,9 +160,10 @@ def _already(execution: Execution) -> str:
 def switch(tx: Tx, policy: Policy, decider: Decider, *, pause: bool, reason: str = "") -> str:
     """`pause` and `resume`, for owners: a stored switch that the dispatch transaction reads."""
     if not policy.is_owner(decider.person):
+        tx.audit.note("refused_switch", decider.person, {"wanted": "pause" if pause else "resume"})
         return "Only owners may pause and resume the gateway."
     if pause:
         tx.switches.pause(by=decider.person, reason=reason)
         return "⏸ Paused: nothing is handed to a node until an owner writes: resume. Results are still told."
-    tx.switches.resume()
+    tx.switches.resume(by=decider.person)
     return "▶️ Resumed: approved commands are handed over again."

@@ -109,7 +109,7 @@ def test_before_the_first_start_each_says_that_there_is_no_database(terminal: Te
     ("words", "said"),
     [
         ("stats", "No such command 'stats'; did you mean status?"),
-        ("xyzzy", "No such command 'xyzzy'; there are: approvals, backup"),
+        ("xyzzy", "No such command 'xyzzy'; there are: approvals, audit, backup"),
         ("nodes par x", "No such command 'par'; did you mean pair?"),
         ("status --jsn", "No such option: --jsn; did you mean --json?"),
         ("why", "Missing argument 'execution'; `homing why --help` says what it takes"),

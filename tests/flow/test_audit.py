@@ -12,11 +12,12 @@ from sqlalchemy import text
 import bot.flow.audit
 from bot.domain.audit import Head
 from bot.domain.audit_check import Sound, check, redactions
+from bot.domain.execution import ExecutionState
 from bot.errors import HomingError
 from bot.flow.audit import DAY_S, Forgetting, Witnessing
 from bot.ports import Tx, Witnessed
 from tests.clock import ManualClock
-from tests.flow.stage import Stage
+from tests.flow.stage import CY, Stage
 
 HOUR_S = 3_600.0
 
@@ -51,6 +52,44 @@ async def head(stage: Stage) -> Head:
 
 async def known(stage: Stage) -> list[Witnessed]:
     return list(await stage.store.read(lambda tx: tx.audit.witnesses()))
+
+
+async def kinds(stage: Stage) -> list[tuple[str, object]]:
+    lines = await stage.store.read(lambda tx: tx.audit.lines())
+    return [(line.kind, line.fields()["by"]) for line in lines if line.kind != "node_paired"]
+
+
+async def test_the_life_of_an_execution_stands_in_the_audit_from_the_request_to_the_telling(stage: Stage) -> None:
+    await stage.finished()
+    await stage.tell_all()
+    assert await kinds(stage) == [
+        ("requested", "discord:U1"),
+        ("ask", "default: ask the owners"),
+        ("told", None),
+        ("yes", "bob"),
+        ("approve", "bob"),
+        ("dispatch", "gateway"),
+        ("start", "web-1"),
+        ("finish", "web-1"),
+        ("told", None),
+    ]
+    lines = await stage.store.read(lambda tx: tx.audit.lines())
+    assert isinstance(check(lines, redactions(lines)), Sound)
+    assert "all is well" not in "".join(line.body or "" for line in lines), "an output stands there by its hash"
+
+
+async def test_f076_who_tries_what_they_may_not_stands_in_the_audit(stage: Stage) -> None:
+    execution = await stage.shown()
+    before = len(await kinds(stage))
+    await stage.press(execution, who=CY)
+    await stage.say(f"stop {execution.id}", who=CY)
+    await stage.say("pause for me", who=CY)
+    await stage.say("resume", who=CY)
+    tried = (await kinds(stage))[before:]
+    names = [kind for kind, _ in tried]
+    assert names == ["refused_vote", "refused_stop", "refused_switch", "refused_switch"]
+    assert len({by for _, by in tried}) == 1
+    assert (await stage.read(execution)).state is ExecutionState.AWAITING_APPROVAL
 
 
 async def test_a_head_is_told_at_once_and_then_every_hour(stage: Stage) -> None:
@@ -146,6 +185,16 @@ async def test_f076_a_past_that_is_rewritten_under_a_running_gateway_is_noticed(
     assert witnessed.trouble.startswith(f"line {told} is another than the one that was told before")
 
 
+async def test_what_is_too_old_is_looked_for_once_a_day(stage: Stage) -> None:
+    forgetting = Forgetting(stage.store, stage.clock, 30 * DAY_S)
+    stage.clock.advance(30 * DAY_S - HOUR_S)
+    assert await forgetting.step() is False
+    stage.clock.advance(2 * HOUR_S)
+    assert await forgetting.step() is False, "something is old by now, and waits for tomorrow"
+    stage.clock.advance(DAY_S - 2 * HOUR_S)
+    assert await forgetting.step() is True
+
+
 async def test_old_bodies_are_redacted_once_a_day_and_the_chain_holds(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,8 +217,6 @@ async def test_old_bodies_are_redacted_once_a_day_and_the_chain_holds(
     assert isinstance(sound, Sound)
     assert sound.redacted == old
 
-    stage.clock.advance(DAY_S - 1)
-    assert await forgetting.step() is False, "it looks once a day"
     stage.clock.advance(31 * DAY_S)
     while await forgetting.step():
         pass
