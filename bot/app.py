@@ -293,7 +293,7 @@ async def _embedded(settings: Settings, identity: KeyPair, store: OpenStore, por
 
     def pair(tx: Tx) -> None:
         tx.nodes.hello(key.fingerprint, key.public_key, name)
-        tx.nodes.pair(key.fingerprint, name=name)
+        tx.nodes.pair(key.fingerprint, name=name, by="gateway")
 
     known = await store.read(lambda tx: tx.nodes.get(key.fingerprint))
     if known is None:

@@ -190,11 +190,11 @@ async def _store(settings: Settings, clock: Clock, *, runs: bool) -> list[Findin
     finally:
         await store.close()
     found = [Finding(level=Level.OK, what="store", said="it opens, and its schema is the one that this version knows")]
-    found += [*_owed(now), *_heads(settings, witnesses, now.now)]
+    found += [*_owed(now), *_heads(settings, witnesses, now.now, runs=runs)]
     return found + list(_nodes(now, runs=runs, is_stopped=is_running(settings) is False))
 
 
-def _heads(settings: Settings, witnesses: Sequence[Witnessed], now: float) -> Iterator[Finding]:
+def _heads(settings: Settings, witnesses: Sequence[Witnessed], now: float, *, runs: bool) -> Iterator[Finding]:
     """Whether the places that are to keep heads of the audit have them."""
     wanted = {"file": settings.audit.heads_file, "url": settings.audit.heads_url}
     known = {one.name: one for one in witnesses}
@@ -207,8 +207,14 @@ def _heads(settings: Settings, witnesses: Sequence[Witnessed], now: float) -> It
             remedy = "mend it: until then a rewritten past would not show; `homing audit verify` checks what is there"
             yield Finding(level=Level.FAULT, what=what, said=f"since {since}: {told.trouble}", remedy=remedy)
         else:
-            ago, line = duration(max(0.0, now - (told.told_at or now))), 0 if told.head is None else told.head.seq
-            yield Finding(level=Level.OK, what=what, said=f"told {ago} ago, up to line {line}")
+            age_s, line = max(0.0, now - (told.told_at or now)), 0 if told.head is None else told.head.seq
+            is_late = runs and age_s > 2 * settings.audit.heads_every + OVERDUE_S
+            yield Finding(
+                level=Level.WARNING if is_late else Level.OK,
+                what=what,
+                said=f"told {duration(age_s)} ago, up to line {line}",
+                remedy="the gateway's log says what holds it up" if is_late else "",
+            )
 
 
 def _owed(now: Standing) -> Iterator[Finding]:

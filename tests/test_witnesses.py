@@ -19,7 +19,7 @@ from bot.domain.audit_check import heads_from_texts
 from bot.errors import ConfigError, HomingError
 from bot.store import OpenStore, open_store
 from bot.witnesses import HeadsFile, HeadsUrl, auditing
-from tests.clock import ManualClock
+from tests.clock import START, ManualClock
 
 HEAD = Head(seq=7, at="2027-01-15T08:00:00.000Z", hash="ab" * 32)
 WAIT_S = 20.0
@@ -146,6 +146,16 @@ async def test_a_gateway_tells_file_and_webhook_and_the_doctor_says_how_it_goes(
     assert told[-1][0] == "Bearer fake-token"
     (line, again) = (tmp_path / "heads.jsonl").read_text().splitlines()
     assert line == again == told[-1][1]
+
+
+async def test_a_head_that_a_running_gateway_does_not_tell_is_a_warning(tmp_path: Path) -> None:
+    async with opened(tmp_path, 'heads_file = "heads.jsonl"') as (store, config):
+        head = await store.read(lambda tx: tx.audit.head())
+        assert head is not None
+        await store.write(lambda tx: tx.audit.told("file", head))
+        for later_s, level in ((7_200, Level.OK), (7_400, Level.WARNING)):
+            found = await examine(config, {}, ManualClock(START + later_s))
+            assert [one.level for one in found if one.what.startswith("audit")] == [level]
 
 
 async def test_by_default_nobody_is_told_and_nothing_is_forgotten(tmp_path: Path) -> None:
