@@ -30,6 +30,12 @@ _SHORTEST_PIECE_CHARS = 4
 _SHORTEST_RUN_CHARS = 12
 """Of a word that a cut tore apart and that looks like the rest of a token. Shorter rests cannot be used or guessed."""
 _RUN_CHARS = string.ascii_letters + string.digits + "_+/=.~%-"
+_LONG_PIECE_CHARS = 8
+"""Of a configured secret, wherever it stands in a live tail: half of a short one."""
+_TOKEN_BEGUN = re.compile(
+    r"(?<![A-Za-z0-9])(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|xapp-|[rs]k_live_|npm_|pypi-|hf_|eyJ)[A-Za-z0-9_.-]{4,}+"
+)
+_TOKEN_HALF = re.compile(r"[A-Za-z0-9]{16,}+")
 _HEX = frozenset("0123456789abcdefABCDEF-")
 _KEY_LINES = re.compile(r"[A-Za-z0-9+/=]{0,100}+\n(?:[A-Za-z0-9+/]{60,80}+\n)+(?:[A-Za-z0-9+/]{1,80}={0,2}(?:\n|\Z))?")
 """Lines that may come from the middle of a private key."""
@@ -53,8 +59,9 @@ class Masker:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         wanted = sorted({secret for secret in secrets if secret})
         long_enough = [secret for secret in wanted if len(secret) >= SHORTEST_SECRET_CHARS]
-        forms = {form for secret in long_enough for form in forms_of(secret)}
-        self._forms = tuple(sorted(form for form in forms if "\n" not in form and "\r" not in form))
+        self._forms = _one_line(long_enough)
+        # A URL begins with what stands everywhere, and its password is a secret of its own.
+        self._torn = _one_line(secret for secret in long_enough if "://" not in secret)
         remedy = f"is too short to be masked; take one of {SHORTEST_SECRET_CHARS} characters or more"
         self.refused = tuple(f"a secret of {len(one)} characters {remedy}" for one in wanted if one not in long_enough)
         """Why some were not taken, without their values."""
@@ -87,8 +94,14 @@ class Masker:
         )
 
     def tail(self, live_tail: str) -> str:
-        """The newest output of something that runs: both ends may be inside a secret."""
-        return self._masked_text(live_tail, lambda text: self._found(text, _Ends(first=True, last=True)))
+        """The newest output of something that runs: both ends may be inside a secret, and so may be every place where
+        one stream broke off for the other. More is taken than of an output, which comes soon, with its streams."""
+
+        def find(text: str) -> Iterator[Stretch]:
+            yield from self._found(text, _Ends(first=True, last=True))
+            yield from self._pieces(text)
+
+        return self._masked_text(live_tail, find)
 
     # --- looking -----------------------------------------------------------------------------------
 
@@ -116,7 +129,7 @@ class Masker:
                 at = together.find(form, end)
 
     def _at_first(self, text: str) -> Iterator[Stretch]:
-        rest = max((_overlap(form, text) for form in self._forms), default=0)
+        rest = max((_overlap(form, text) for form in self._torn), default=0)
         if rest:
             yield Stretch(0, rest)
         run = text[: len(text) - len(text.lstrip(_RUN_CHARS))]
@@ -127,12 +140,31 @@ class Masker:
             yield Stretch(0, lines.end())
 
     def _at_last(self, text: str) -> Iterator[Stretch]:
-        begun = max((_overlap(text, form) for form in self._forms), default=0)
+        begun = max((_overlap(text, form) for form in self._torn), default=0)
         if begun:
             yield Stretch(len(text) - begun, len(text))
         start = len(text.rstrip(_RUN_CHARS))
         if _looks_drawn(text[start:]):
             yield Stretch(start, len(text))
+
+    def _pieces(self, text: str) -> Iterator[Stretch]:
+        """Begins and ends of configured secrets, and what looks like half a token, wherever they stand."""
+        for form in (form for form in self._torn if len(form) > _LONG_PIECE_CHARS):
+            begin, end = form[:_LONG_PIECE_CHARS], form[-_LONG_PIECE_CHARS:]
+            for found in re.finditer(re.escape(begin), text):
+                yield Stretch(
+                    found.start(), found.start() + _alike(text[found.start() : found.start() + len(form)], form)
+                )
+            for found in re.finditer(re.escape(end), text):
+                yield Stretch(
+                    found.end() - _alike(text[max(0, found.end() - len(form)) : found.end()][::-1], form[::-1]),
+                    found.end(),
+                )
+        for found in _TOKEN_BEGUN.finditer(text):
+            yield Stretch(*found.span())
+        for found in _TOKEN_HALF.finditer(text):
+            if _looks_drawn(found[0]):
+                yield Stretch(*found.span())
 
     # --- masking -----------------------------------------------------------------------------------
 
@@ -217,6 +249,17 @@ def _overlap(before: str, after: str) -> int:
             return len(before) - at
         at = before.find(begin, at + 1)
     return 0
+
+
+def _one_line(secrets: Iterable[str]) -> tuple[str, ...]:
+    """What to look for in a text without its line breaks."""
+    forms = {form for secret in secrets for form in forms_of(secret)}
+    return tuple(sorted(form for form in forms if "\n" not in form and "\r" not in form))
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _looks_drawn(run: str) -> bool:

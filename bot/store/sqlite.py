@@ -79,6 +79,9 @@ def make_engine(path: Path, *, read_only: bool = False) -> Engine:
         # FULL: in WAL, NORMAL may lose the last commits when the power fails, and we have acknowledged them.
         # https://sqlite.org/pragma.html#pragma_synchronous
         connection.execute("PRAGMA synchronous = FULL")
+        # What is wiped of a row (a secret in a command that has ended) is overwritten in the file as well; not every
+        # build of SQLite does so by itself: https://sqlite.org/pragma.html#pragma_secure_delete
+        connection.execute("PRAGMA secure_delete = ON")
         if read_only:
             connection.execute("PRAGMA query_only = ON")
         else:

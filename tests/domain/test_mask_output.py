@@ -149,3 +149,13 @@ def test_f119_the_live_tail_may_begin_and_end_within_a_secret() -> None:
     assert MASKER.tail(f"{DRAWN} x\n{SECRET}\nnow {DRAWN[:16]}") == "‹secret› x\n‹secret›\nnow ‹secret›"
     assert MASKER.tail("50 % of /usr/lib/x86_64") == "50 % of /usr/lib/x86_64"
     assert Masker().tail("") == ""
+
+
+def test_f119_what_the_other_stream_tore_apart_in_the_live_tail_is_masked_in_its_pieces() -> None:
+    token = f"ghp_{DRAWN}"
+    assert MASKER.tail(f"a {SECRET[:9]}, oh no\n{SECRET[9:]} b\n") == "a ‹secret›, oh no\n‹secret› b\n"
+    assert MASKER.tail(f"a {token[:9]}, oh no\n{token[9:]} b\n") == "a ‹secret›, oh no\n‹secret› b\n"
+    plain = "commit da39a3ee5e6b4b0d3255bfef95601890afd80709 of averylongwordwithout digits\n"
+    assert MASKER.tail(plain) == plain
+    url = "postgresql://homing:sesame-open@db/homing"
+    assert Masker([url]).tail("postgresql is up\n") == "postgresql is up\n"
