@@ -76,7 +76,7 @@ def show(
 
 
 def _newest(tx: Tx, execution: ExecutionId | None, since: str | None, limit: int) -> Sequence[Line]:
-    after = 0 if since is None else tx.audit.before(_moment(since, tx.now))
+    after = 0 if since is None else tx.audit.before(moment(since, tx.now))
     if execution is not None:
         return [line for line in tx.audit.of_execution(execution) if line.seq > after][-limit:]
     head = tx.audit.head()
@@ -128,7 +128,7 @@ def export(
 
 
 def _export(tx: Tx, *, since: str | None, form: Format, out: Path | None) -> tuple[int, Head | None]:
-    lines = _from_store(tx, 0 if since is None else tx.audit.before(_moment(since, tx.now)))
+    lines = _from_store(tx, 0 if since is None else tx.audit.before(moment(since, tx.now)))
     if out is None:
         put: Callable[[bytes], object] = sys.stdout.buffer.write
         ended = write_export(lines, form, put)
@@ -291,7 +291,7 @@ def _head_form(head: Head | None) -> dict[str, object] | None:
     return None if head is None else {"seq": head.seq, "at": head.at, "hash": head.hash}
 
 
-def _moment(text: str, now: float) -> float:
+def moment(text: str, now: float) -> float:
     """`30d` before now, or a day, or a moment. UTC where no zone is said."""
     from bot.config.values import parse_length_s
 

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from bot import __version__
-from bot.cli import audit, checks, config, events, executions, node, nodes, pairing, processes, shown, switches
+from bot.cli import audit, checks, config, events, executions, node, nodes, pairing, policy, processes, shown, switches
 from bot.errors import ConfigError, HomingError
 
 _NEEDS_GATEWAY = "this command needs the gateway's packages; in Homing's checkout: pip install '.[gateway]'"
@@ -41,6 +41,10 @@ _groups: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     "audit": (
         "What was asked, decided and done.",
         {"show": audit.show, "verify": audit.verify, "export": audit.export, "redact": audit.redact},
+    ),
+    "policy": (
+        "What the rules say.",
+        {"explain": policy.explain, "test": policy.try_cases, "backtest": policy.backtest},
     ),
     "config": (
         "The configuration.",

@@ -39,7 +39,9 @@ def _has_digit(text: str) -> bool:
 def _shape(kind: str, anchors: str, rest: str, is_one: Callable[[str], bool] = lambda _: True) -> _Shape:
     names = tuple(anchors.split())
     begin = "|".join(map(re.escape, names))
-    return _Shape(kind, names, re.compile(rf"(?<![A-Za-z0-9])(?:{begin}){rest}"), is_one)
+    # A long begin with its sign is no part of another word; then a token is one also where it is glued to a word.
+    alone = "" if all(len(name) >= 4 and not name.isalnum() for name in names) else "(?<![A-Za-z0-9])"
+    return _Shape(kind, names, re.compile(rf"{alone}(?:{begin}){rest}"), is_one)
 
 
 _SHAPES = (
@@ -53,8 +55,13 @@ _SHAPES = (
         r"[A-Za-z0-9_.-]{16,}+",
     ),
     # https://docs.slack.dev/authentication/tokens
-    _shape("Slack token", "xoxa- xoxb- xoxc- xoxd- xoxe- xoxe. xoxo- xoxp- xoxr- xoxs-", r"[A-Za-z0-9.%-]{10,}+"),
-    _shape("Slack token", "xapp- xwfp-", r"[A-Za-z0-9-]{10,}+"),
+    _shape(
+        "Slack token",
+        "xoxa- xoxb- xoxc- xoxd- xoxe- xoxe. xoxo- xoxp- xoxr- xoxs-",
+        r"[A-Za-z0-9.%-]{10,}+",
+        _has_digit,
+    ),
+    _shape("Slack token", "xapp- xwfp-", r"[A-Za-z0-9-]{10,}+", _has_digit),
     _shape("Slack webhook", "hooks.slack.com/", r"(?:services|workflows|triggers)/([A-Za-z0-9/_-]{16,}+)"),
     _shape("Discord webhook", "discord.com/api/ discordapp.com/api/", r"webhooks/[0-9]{5,20}/([A-Za-z0-9_-]{30,}+)"),
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes
@@ -75,7 +82,7 @@ _SHAPES = (
         r"[0-9a-f]{32}(?![A-Za-z0-9])[^\n]{0,80}?(?<![A-Za-z0-9])([0-9a-f]{32})(?![A-Za-z0-9])",
     ),
     _shape("npm token", "npm_", r"[A-Za-z0-9]{30,}+"),
-    # https://docs.pypi.org/api/secrets/
+    # The pages of the package index on API secrets.
     _shape("PyPI token", "pypi-", r"[A-Za-z0-9_-]{50,}+"),
     _shape("Hugging Face token", "hf_ api_org_", r"[A-Za-z0-9]{30,}+"),
     _shape("SendGrid key", "SG.", r"[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}+"),

@@ -163,14 +163,14 @@ class Turns:
         if isinstance(found, str):
             _say(tx, asked, origin, Say(text=found), identity)
             return
-        replaced = None if step.instead_of is None else self._replaced(tx, step.instead_of, asked.person)
-        if isinstance(replaced, str):
-            _say(tx, asked, origin, Say(text=replaced), identity)
-            return
         waiting = tx.executions.in_states(WAITING, session=asked.session, limit=_MAX_WAITING)
         if len(waiting) >= _MAX_WAITING:
             text = f"{_MAX_WAITING} commands of this conversation are waiting already; decide or stop some first."
             _say(tx, asked, origin, Say(text=text), identity)
+            return
+        replaced = None if step.instead_of is None else self._replaced(tx, step.instead_of, asked.person)
+        if isinstance(replaced, str):
+            _say(tx, asked, origin, Say(text=replaced), identity)
             return
         refusal = self.policies.now.refuses_unseen(
             peer=origin.peer,
@@ -196,11 +196,7 @@ class Turns:
             expires_at=tx.now + _PREPARED_WITHIN_S,
             rule=refusal.rule if refusal is not None else "",
         )
-        attempt = 0
-        while not tx.executions.insert(execution):
-            attempt += 1
-            execution = replace(execution, id=draw_id(f"{seed}:{attempt}"))
-        tx.executions.step(execution.id, "requested", by=execution.asker, detail=None)
+        execution = _inserted(tx, execution, seed)
         if replaced is not None:
             tx.executions.step(execution.id, "instead_of", by=asked.person, detail=replaced.id)
             decided = replace(replaced, decided_by=asked.person, decided_at=tx.now)
@@ -225,6 +221,16 @@ class Turns:
         if not tx.executions.vote(execution_id, person, approves=False, reason="replaced"):
             return f"You have decided {execution_id} already; the first word counts."
         return execution
+
+
+def _inserted(tx: Tx, execution: Execution, seed: str) -> Execution:
+    """The row, with an id that nobody had: another is drawn where it is taken."""
+    attempt = 0
+    while not tx.executions.insert(execution):
+        attempt += 1
+        execution = replace(execution, id=draw_id(f"{seed}:{attempt}"))
+    tx.executions.step(execution.id, "requested", by=execution.asker, detail=None)
+    return execution
 
 
 def draw_id(seed: str) -> ExecutionId:
