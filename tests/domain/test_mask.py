@@ -128,6 +128,14 @@ def test_f119_a_value_beside_a_name_of_secrets_is_masked_and_the_rest_of_the_lin
     assert Masker().text(f"before\n{line.format(VALUE)}\nafter") == f"before\n{line.format(mark)}\nafter"
 
 
+@pytest.mark.parametrize(
+    "kind", ["GitHub token", "GitLab token", "Slack token", "Stripe key", "PyPI token", "npm token"]
+)
+def test_f119_a_token_with_an_unmistakable_begin_is_masked_also_where_it_is_glued_to_a_word(kind: str) -> None:
+    for token in TOKENS[kind]:
+        assert Masker().text(f"x1{token}") == f"x1‹secret: {kind}›"
+
+
 def test_a_short_or_common_password_is_masked_too_where_its_name_says_that_it_is_one() -> None:
     assert Masker().text("PASSWORD=x") == "PASSWORD=‹secret: password›"
     assert Masker().text("password: hunter2") == "password: ‹secret: password›"
@@ -207,7 +215,7 @@ INNOCENT = [
     "https://x.example:8443/a@b https://$USER:$PASS1@x.example",
     "Authorization: Bearer $TOKEN1234567890123",
     "Bearer of bad news",
-    "xoxo, the team; skip_live_x; eyJust a word",
+    "xoxo-and-then-some-words, xoxo, the team; skip_live_x; eyJust a word",
     "AKIA is what they begin with; so does AIza",
     "1.2.3 a.b.c www.example.org some.module.path.with.many.parts.that.go.on.and.on",
     f"{DRAWN[:24]}.Gabc1d.{DRAWN[:38]}",

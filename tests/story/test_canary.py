@@ -120,8 +120,12 @@ async def test_f119_what_a_command_prints_in_pieces_is_nowhere_but_on_its_node(
     assert asked.id in everything
 
 
-async def test_f119_what_stands_in_a_command_is_nowhere_after_its_end(log: io.StringIO, real: RealWorld) -> None:
-    asked = await run_to_its_end(real, f"printf %s-%s\\n {CONFIGURED} {SHAPED}")
+@pytest.mark.parametrize("padding", [0, 2_500], ids=["short", "over pages of its own"])
+async def test_f119_what_stands_in_a_command_is_nowhere_after_its_end(
+    log: io.StringIO, real: RealWorld, padding: int
+) -> None:
+    """A long one is kept on pages that are free again once it is wiped, and are overwritten."""
+    asked = await run_to_its_end(real, f"printf '%s %s\\n' x{'x' * padding} {CONFIGURED} {SHAPED} {SHAPED}")
 
     result = (await real.execution(asked.id)).result
     assert result is not None
