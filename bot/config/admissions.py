@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from pydantic import SecretStr
+
 from bot.config.accounts import AccountSection, RoomsSection
 from bot.config.settings import Settings
 from bot.domain.gate import Admission, Gate, RoomPolicy
@@ -73,6 +75,7 @@ def account_disagreements(settings: Settings) -> Iterator[tuple[str, str]]:
             if named.index(name) != number:
                 first = f"{key}[{named.index(name)}]"
                 yield f"{key}[{number}].account", f"is the same as of {first}; give each account a name of its own"
+    yield from _one_identity_an_account(settings)
     yield from _one_address_a_process(settings)
     yield from _public_address(settings)
     configured = {account_of(section) for section in settings.accounts()}
@@ -88,6 +91,24 @@ def account_disagreements(settings: Settings) -> Iterator[tuple[str, str]]:
                 f"slack[{number}].app_token",
                 "is missing, and so is signing_secret; write app_token (Socket Mode) or signing_secret (HTTP Events)",
             )
+
+
+_IDENTITY = {"discord": ("token",), "slack": ("bot_token", "app_token"), "whatsapp": ("sender",)}
+"""By what a network knows an account. Two of one identity would each hear, or take from the other, what is said to it."""
+
+
+def _one_identity_an_account(settings: Settings) -> Iterator[tuple[str, str]]:
+    for table, sections in _tables(settings):
+        for name in _IDENTITY[table]:
+            seen: dict[str, int] = {}
+            for number, section in enumerate(sections):
+                value = getattr(section, name)
+                shown = value.get_secret_value() if isinstance(value, SecretStr) else value
+                if shown and seen.setdefault(shown, number) != number:
+                    yield (
+                        f"{table}[{number}].{name}",
+                        f"is the same as of {table}[{seen[shown]}]: one bot is one account; make another, or remove it",
+                    )
 
 
 def listed_people(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:

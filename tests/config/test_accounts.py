@@ -130,7 +130,22 @@ def test_secrets_of_accounts_come_from_files_and_are_never_shown(tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (DISCORD + DISCORD, "discord[1].account: is the same as of discord[0]; give each account a name of its own"),
+        (
+            DISCORD + DISCORD.replace("[[discord]]", '[[discord]]\naccount = "b"'),
+            "discord[1].token: is the same as of discord[0]: one bot is one account; make another, or remove it",
+        ),
+        (
+            SLACK + SLACK.replace("[[slack]]", '[[slack]]\naccount = "b"').replace("xoxb-", "xoxb-other"),
+            "slack[1].app_token: is the same as of slack[0]: one bot is one account; make another, or remove it",
+        ),
+        (
+            PUBLIC + WHATSAPP + WHATSAPP.replace("[[whatsapp]]", '[[whatsapp]]\naccount = "b"'),
+            "whatsapp[1].sender: is the same as of whatsapp[0]: one bot is one account; make another, or remove it",
+        ),
+        (
+            DISCORD + DISCORD.replace(SECRET, "another"),
+            "discord[1].account: is the same as of discord[0]; give each account a name of its own",
+        ),
         (DISCORD + 'account = "direct"\n', "discord[0].account: is a kind of conversation in keys"),
         (DISCORD + 'account = "a:b"\n', "discord[0].account: String should match pattern"),
         (
