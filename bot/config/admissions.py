@@ -94,7 +94,7 @@ def account_disagreements(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 _IDENTITY = {"discord": ("token",), "slack": ("bot_token", "app_token"), "whatsapp": ("sender",)}
-"""By what a network knows an account. Two of one identity would each hear, or take from the other, what is said to it."""
+"""By what a network knows an account. Two of one identity would each hear what is said to it, or take it away."""
 
 
 def _one_identity_an_account(settings: Settings) -> Iterator[tuple[str, str]]:
