@@ -8,6 +8,7 @@ values     lengths of time, hours of the day, ids and places as people write the
 reading    file and environment -> Settings, or every fault at once
 rules      Settings -> the domain's Policy, and what is odd about it
 admissions Settings -> the domain's Gate and the fallbacks of the accounts
+secrets    Settings -> every value that is secret, for what masks them
 example    the models -> config.example.toml, and the first config.toml
 """
 
