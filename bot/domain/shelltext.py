@@ -56,6 +56,7 @@ _CONTINUED = re.compile(r"[^\s\\]\\\n(?=\S)")
 _ARITHMETIC = re.compile(r"\w\[[^\]]*(?:\$\(|`)")
 """A subscript that starts something once an arithmetic reads it: x='a[$(id)]'; echo $((x))."""
 _AFTER_A_VALUE = frozenset({b"", b" ", b"\t", b"\n", b";", b"&", b"|", b"<", b">", b")", b"`"})
+_BARE_BLANK = re.compile(r"(?:^|[^\\])(?:\\\\)*[ \t\n]")
 _GAP = re.compile(r"(?:[ \t\n]|\\\n)*")
 _GAP_IN_LINE = re.compile(r"(?:[ \t]|\\\n)*")
 _ONE_LINE = programs(
@@ -285,7 +286,8 @@ def _is_active(node: Node, text: str) -> bool:
         )
         if quoted:
             return False
-    return bool(_ACTIVE.search(text))
+    # `[ }` is one word for the grammar, and two for a shell.
+    return bool(_ACTIVE.search(text) or (node.type == "word" and _BARE_BLANK.search(text)))
 
 
 def _is_only_read(node: Node) -> bool:
