@@ -29,7 +29,7 @@ PORTS = (*DOMAIN, "bot.ports")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bot": (),
     "bot.errors": (),
-    "bot.log": (),
+    "bot.log": DOMAIN,
     "bot.domain": DOMAIN,
     "bot.ports": DOMAIN,
     "bot.loop": DOMAIN,

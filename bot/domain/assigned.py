@@ -7,15 +7,14 @@ Deliberately absent: what is secret by its own look (see `shapes`). A name that 
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bot.domain.shapes import Stretch
 
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_LOWER = str.maketrans({letter: letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"})
 """One character for each, which `str.lower` does not promise."""
-_NAME_CHARS = string.ascii_letters + string.digits + "_.-"
+_NAME_CHARS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 _MAX_NAME_CHARS = 64
 _WORD = r"(?P<word>pass(?:word|wd|phrase|code)?|pwd|secret|token|key|credentials?|auth)[0-9]{0,2}"
 _ASSIGNED = re.compile(_WORD + r"\\?[\"']?[ \t]{0,3}+(?P<sign>:=|=>|=|:)(?![=:>])[ \t]{0,3}+")

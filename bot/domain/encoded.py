@@ -6,11 +6,10 @@ Deliberately absent: forms that no longer hold its letters in order (hashes, com
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 import shlex
-from urllib.parse import quote, quote_plus
+from collections.abc import Iterator
 
 SHORTEST_FORM_CHARS = 6
 """A shorter one stands in ordinary words."""
@@ -27,18 +26,33 @@ def forms_of(secret: str) -> frozenset[str]:
         escaped.replace("/", "\\/"),
         json.dumps(secret, ensure_ascii=False)[1:-1],
         repr(secret)[1:-1],
-        html.escape(secret),
+        _in_html(secret),
         shlex.quote(secret).strip("'"),
-        quote(raw, safe=""),
-        quote(raw),
-        quote_plus(raw),
-        re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), quote(raw, safe="")),
+        *_in_urls(raw),
         raw.hex(),
         raw.hex().upper(),
         *(one for shift in range(3) for one in _in_base64(raw, shift)),
     }
     forms |= {_LINE_BREAK.sub("", form) for form in forms}
     return frozenset(form for form in forms if len(form) >= SHORTEST_FORM_CHARS)
+
+
+def _in_html(secret: str) -> str:
+    for sign, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#x27;")):
+        secret = secret.replace(sign, name)
+    return secret
+
+
+_UNRESERVED = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~")
+"""https://datatracker.ietf.org/doc/html/rfc3986#section-2.3"""
+
+
+def _in_urls(raw: bytes) -> Iterator[str]:
+    """With and without the slash, with a space as a plus, and in small letters, as libraries differ."""
+    for plain in (_UNRESERVED, _UNRESERVED | {ord("/")}):
+        text = "".join(chr(byte) if byte in plain else f"%{byte:02X}" for byte in raw)
+        small = "".join(chr(byte) if byte in plain else f"%{byte:02x}" for byte in raw)
+        yield from (text, text.replace("%20", "+"), small)
 
 
 def _in_base64(raw: bytes, shift: int) -> tuple[str, str]:

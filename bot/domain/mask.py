@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import string
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -29,7 +28,7 @@ _SHORTEST_PIECE_CHARS = 4
 """Of a configured secret that a cut tore apart. Less tells nothing, and would be found at every second cut."""
 _SHORTEST_RUN_CHARS = 12
 """Of a word that a cut tore apart and that looks like the rest of a token. Shorter rests cannot be used or guessed."""
-_RUN_CHARS = string.ascii_letters + string.digits + "_+/=.~%-"
+_RUN_CHARS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+/=.~%-"
 _LONG_PIECE_CHARS = 8
 """Of a configured secret, wherever it stands in a live tail: half of a short one."""
 _TOKEN_BEGUN = re.compile(
