@@ -54,8 +54,9 @@ coverage: $(READY) ## branches of bot/domain and bot/flow: every one is taken by
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --include='bot/domain/*,bot/flow/*' --show-missing --skip-covered --fail-under=100
 
-bench: $(READY) ## the time from a finished report to the told message, beside its floor
+bench: $(READY) ## a result's way home and a verdict of the policy, each beside its floor
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.policy
 
 setup: $(READY) ## only set up .venv
 

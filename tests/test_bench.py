@@ -20,3 +20,17 @@ async def test_the_benchmark_prints_each_side_beside_its_floors() -> None:
     figures = json.loads(out)["figures"]
     assert figures.keys() == {"core", "store", "bare"}
     assert all(value > 0 for side in figures.values() for value in side.values())
+
+
+async def test_the_benchmark_of_the_policy_prints_a_verdict_beside_its_floor() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.policy", "--rules", "20", "--rounds", "3", "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+
+    figures = json.loads(out)["figures"]
+    assert figures.keys() == {"plain", "script", "worst"}
+    assert all(value > 0 for side in figures.values() for value in side.values())

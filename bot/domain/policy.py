@@ -15,7 +15,7 @@ from bot.domain.command import Request
 from bot.domain.directory import Directory
 from bot.domain.execution import Execution
 from bot.domain.message import Action
-from bot.domain.pattern import Pattern, fits_any
+from bot.domain.pattern import Pattern, base_of, fits_any
 from bot.domain.session import ChannelName, Peer, PersonId, parse_key
 from bot.domain.shell import Analysis, Unit, analyse
 from bot.domain.terms import ONE_YES, Terms
@@ -120,6 +120,8 @@ class Policy:
     owners: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     groups: tuple[NodeGroup, ...] = ()
+    _by_program: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Which rules could be about a program, made once: a verdict then looks at a few of a thousand."""
 
     def judge(
         self, *, peer: Peer, asker: PersonId, node_name: str, subject: Subject, is_escalated: bool = False
@@ -158,10 +160,11 @@ class Policy:
         self, *, peer: Peer, asker: PersonId, node_name: str, subject: Subject, is_escalated: bool = False
     ) -> tuple[Reading, ...]:
         """The rule that each command of the request falls under, and what it says."""
-        held = [rule for rule in self.rules if self._holds(rule, peer, asker, node_name)]
         readings = []
         for unit in dict.fromkeys(subject.analysis.units):
-            rule = next((rule for rule in held if _fits(rule, unit, subject)), DEFAULT_RULE)
+            candidates = self._about(unit, subject)
+            fitting = (rule for rule in candidates if _fits(rule, unit, subject))
+            rule = next((rule for rule in fitting if self._holds(rule, peer, asker, node_name)), DEFAULT_RULE)
             said = self._said(rule, asker, is_plain=_is_plain(unit, subject), is_escalated=is_escalated)
             readings.append(Reading(unit=unit, rule=rule, said=said))
         return tuple(readings)
@@ -169,6 +172,16 @@ class Policy:
     def is_owner(self, person: PersonId) -> bool:
         """Owners are the operators in the chat: they may pause, resume and stop anything."""
         return person in self.directory.expand(self.owners)
+
+    def _about(self, unit: Unit, subject: Subject) -> list[Rule]:
+        """The rules, in order, that could be about this command: all without a command, and those of its programs."""
+        if not self._by_program:
+            self._by_program.update(_by_program(self.rules))
+        programs = {base_of(view.words[0]) for view in unit.views if view.words and view.words[0] is not None}
+        if subject.executable is not None:
+            programs.add(base_of(subject.executable))
+        numbers = {number for program in (_ANY_PROGRAM, *programs) for number in self._by_program.get(program, ())}
+        return [self.rules[number] for number in sorted(numbers)]
 
     def _grouped(self, rule: Rule) -> frozenset[str]:
         """The nodes of the groups that the rule names."""
@@ -224,6 +237,19 @@ class Policy:
         )
 
 
+_ANY_PROGRAM = "/"
+"""No base name holds a slash."""
+
+
+def _by_program(rules: tuple[Rule, ...]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {_ANY_PROGRAM: []}
+    for number, rule in enumerate(rules):
+        bases = {pattern.base for pattern in rule.command} or {None}
+        for base in {_ANY_PROGRAM} if None in bases else bases:
+            found.setdefault(base or _ANY_PROGRAM, []).append(number)
+    return found
+
+
 @lru_cache(maxsize=1_024)
 def analysed(request: Request) -> Analysis:
     """What an execution could start. Kept for a while: it is asked at every look at what waits."""
@@ -242,14 +268,15 @@ def _fits(rule: Rule, unit: Unit, subject: Subject) -> bool:
     if unit.is_unknown:
         return False
     if rule.action is not Verdict.ALLOW:
-        return any(
-            fits_any(pattern, unit.views, executable=subject.executable, loosely=True) for pattern in rule.command
-        )
+        for pattern in rule.command:
+            if fits_any(pattern, unit.views, executable=subject.executable, loosely=True):
+                return True
+        return False
     view = unit.views[0]
-    return _is_plain(unit, subject) and any(
-        pattern.spells_out(view.through) and pattern.fits(view, executable=subject.executable, loosely=False)
-        for pattern in rule.command
-    )
+    for pattern in rule.command:
+        if pattern.fits(view, executable=subject.executable, loosely=False) and pattern.spells_out(view.through):
+            return _is_plain(unit, subject)
+    return False
 
 
 def _too_few(rule: Rule, could: tuple[PersonId, ...], *, is_nobody: bool) -> str:
