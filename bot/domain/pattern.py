@@ -62,7 +62,7 @@ class Pattern:
     """The last of several words, where it is literal and nothing may follow: then it is a command's last word too."""
 
     @property
-    def base(self) -> str | None:
+    def short_name(self) -> str | None:
         """The folded base name that a program must have to fit, however loosely; None where that is not one name."""
         return self._base.pieces[0] if self._base is not None and len(self._base.pieces) == 1 else None
 

@@ -244,7 +244,7 @@ _ANY_PROGRAM = "/"
 def _by_program(rules: tuple[Rule, ...]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {_ANY_PROGRAM: []}
     for number, rule in enumerate(rules):
-        bases = {pattern.base for pattern in rule.command} or {None}
+        bases = {pattern.short_name for pattern in rule.command} or {None}
         for base in {_ANY_PROGRAM} if None in bases else bases:
             found.setdefault(base or _ANY_PROGRAM, []).append(number)
     return found
