@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from bot.domain.command import parse_request
 from bot.domain.event import Input, InputKind
 from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState
+from bot.domain.grant import line as grant_line
 from bot.domain.node import Pairing
 from bot.domain.parts import cut_middle, duration
 from bot.domain.render import LISTED_CHARS
@@ -37,7 +38,8 @@ again <id> — ask for the same command once more
 edit <id> <command> — for who may decide it: ask for this instead
 output <id> — the whole output, here where it was asked
 why <id> — what has become of it, step by step
-pending · executions · nodes · whoami — what there is
+pending · executions · grants · nodes · whoami — what there is
+revoke <id> — take back what was always allowed
 pause [reason] · resume — for owners: hand nothing over; results are still told"""
 
 
@@ -138,6 +140,8 @@ class CommandsAgent:
                 text, code = await self._pending(one, person)
             case "executions":
                 text, code = await self._executions(one)
+            case "grants":
+                text, code = await self._grants(one)
             case "nodes":
                 text, code = await self._nodes()
             case "whoami":
@@ -181,6 +185,15 @@ class CommandsAgent:
         lines = [f"{e.id}  {title(e)}  {_took(e)}{cut_middle(_one_line(e), 60, '')}" for e in found]
         return "The newest of this conversation:", "\n".join(lines)
 
+    async def _grants(self, one: Input) -> tuple[str, str | None]:
+        peer = None if one.address is None else one.address.peer.parent()
+        found = [] if peer is None else await self.store.read(lambda tx: tx.grants.live(peer, limit=_LISTED + 1))
+        if not found:
+            return "Nothing is always allowed in this conversation.", None
+        more = f" The newest {_LISTED}; an operator sees all." if len(found) > _LISTED else ""
+        lines = [grant_line(grant, until=_until(grant.expires_at)) for grant in found[:_LISTED]]
+        return f"Always allowed in this conversation. Take one back with: revoke <id>.{more}", "\n".join(lines)
+
     async def _nodes(self) -> tuple[str, str | None]:
         connected = set(self.hub.connected())
         known = await self.store.read(lambda tx: tx.nodes.listing())
@@ -207,6 +220,10 @@ def _ask(one: Input, command: str, node: str | None) -> TurnStep:
         return Ask(input_id=one.id, request=parse_request(command), node_name=node)
     except Malformed as fault:
         return Reply(input_id=one.id, text=f"{fault}. {USAGE['run']}")
+
+
+def _until(at: float) -> str:
+    return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _clock(at: float) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import NewType
 
 from bot.domain.command import Command
@@ -150,26 +149,22 @@ def what(grant: Grant) -> str:
     return f"what fits {grant.pattern} ({parse_pattern(grant.pattern).in_words()})"
 
 
-def whole(grant: Grant) -> str:
+def whole(grant: Grant, *, until: str) -> str:
     """What it allows, where, for whom and until when, in one sentence."""
     place = grant.place
     return (
         f"{what(grant)} on {grant.node_name} (as {grant.command.executable}), for {grant.asker}, "
-        f"in {place.channel} {place.kind.value} {place.id}, until {_moment(grant.expires_at)}"
+        f"in {place.channel} {place.kind.value} {place.id}, until {until}"
     )
 
 
-def line(grant: Grant) -> str:
+def line(grant: Grant, *, until: str) -> str:
     """As it stands in a list of its conversation."""
     used = "not used yet" if not grant.uses else f"used {grant.uses} time{'s' if grant.uses > 1 else ''}"
     return (
-        f"{grant.id}  {what(grant)}  on {grant.node_name}, for {grant.asker}, until {_moment(grant.expires_at)}, "
+        f"{grant.id}  {what(grant)}  on {grant.node_name}, for {grant.asker}, until {until}, "
         f"given by {grant.granted_by}, {used}"
     )
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _too_broad(execution: Execution) -> str | None:

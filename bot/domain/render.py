@@ -230,7 +230,9 @@ def _asked_in(execution: Execution) -> tuple[str, tuple[Span, ...]]:
 
 def _decided(execution: Execution) -> tuple[Span, ...]:
     if execution.decided_by is None:
-        return (f"Allowed by the rule “{visible(execution.rule)}”.",)
+        # With a grant the rule names it, and who gave it, behind its own name.
+        quoted = execution.rule if execution.grant is not None else f"“{execution.rule}”"
+        return (f"Allowed by the rule {visible(quoted)}.",)
     at: tuple[Span, ...] = () if execution.decided_at is None else (", ", Instant(execution.decided_at))
     return (f"Approved by {deciders_of(execution)}", *at, ".")
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from bot.domain.execution import ID_ALPHABET, ID_CHARS, ExecutionId
+from bot.domain.grant import GrantId, parse_grant_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,14 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Revoke:
+    """`revoke <id>`: take a standing permission back."""
+
+    id: GrantId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
     reason: str
 
@@ -81,7 +90,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plain:
-    """A word that stands alone: `pending`, `nodes`, `executions`, `whoami`, `help`."""
+    """A word that stands alone: `pending`, `grants`, `nodes`, `executions`, `whoami`, `help`."""
 
     word: str
 
@@ -93,9 +102,9 @@ class Unclear:
     meant: str | None
 
 
-Words = Run | Approve | Deny | Stop | ShowWhole | Again | Edit | Why | Pause | Resume | Plain | Unclear
+Words = Run | Approve | Deny | Stop | ShowWhole | Again | Edit | Why | Revoke | Pause | Resume | Plain | Unclear
 Decision = Approve | Deny | Stop
-Urgent = Approve | Deny | Stop | Pause | Resume
+Urgent = Approve | Deny | Stop | Revoke | Pause | Resume
 """These do not wait behind the session's turn: a turn may itself be waiting for them, or go on too long."""
 
 USAGE: dict[str, str] = {
@@ -107,6 +116,8 @@ USAGE: dict[str, str] = {
     "again": "again <id>",
     "edit": "edit <id> <command>",
     "why": "why <id>",
+    "grants": "grants",
+    "revoke": "revoke <id>",
     "pending": "pending",
     "nodes": "nodes",
     "executions": "executions",
@@ -150,6 +161,10 @@ def _exactly(word: str, rest: str) -> Words:
             return _run(rest)
         case "approve" | "deny" | "stop" | "output" | "again" | "edit" | "why":
             return _with_id(word, rest)
+        case "revoke":
+            raw, tail = _first_word(rest)
+            grant_id = parse_grant_id(raw)
+            return Unclear(meant=USAGE["revoke"]) if grant_id is None else Revoke(id=grant_id, reason=tail[:500])
         case "pause":
             return Pause(reason=rest[:500])
     if rest:

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 
 from bot.domain.command import CommandHash
 from bot.domain.execution import FINAL, WAITING, Execution, ExecutionId, ExecutionState, Trigger
+from bot.domain.grant import offered
 from bot.domain.message import Action
 from bot.domain.policy import Policy
 from bot.domain.render import LISTED_CHARS
 from bot.domain.results import title
 from bot.domain.session import Peer, PersonId
 from bot.domain.verdict import Allow, Ask
+from bot.flow.grants import cannot_give, give, given_words
 from bot.flow.outcome import leave
 from bot.ports import Tx
 
@@ -65,7 +67,7 @@ def decide(tx: Tx, policy: Policy, decider: Decider, execution_id: ExecutionId, 
         return _refused_vote(tx, decider, execution, asked)
     if word.action is Action.DENY:
         return _deny(tx, decider, execution, word.reason)
-    return _approve(tx, decider, execution, asked, word)
+    return _approve(tx, policy, decider, execution, asked, word)
 
 
 def _refused_vote(tx: Tx, decider: Decider, execution: Execution, said: object) -> str:
@@ -88,15 +90,20 @@ def _deny(tx: Tx, decider: Decider, execution: Execution, reason: str) -> str:
     return f"❌ You denied {execution.id}; whoever asked is told" + (f": {reason}" if reason else ".")
 
 
-def _approve(tx: Tx, decider: Decider, execution: Execution, asked: Ask, word: Word) -> str:
+def _approve(tx: Tx, policy: Policy, decider: Decider, execution: Execution, asked: Ask, word: Word) -> str:
     """One yes. The execution is approved when enough people of whom the policy names now have said it."""
+    if word.action is Action.ALWAYS:
+        why = cannot_give(tx, policy, decider.person, execution, asked, word.pattern)
+        if why is not None:
+            once = f"To allow it once, type: approve {execution.id}"
+            return f"{execution.id} cannot be always allowed: {why}. Nothing was decided. {once}"
     lacks = _lacking(execution, asked, word)
     if lacks is not None:
         return lacks
     if not tx.executions.vote(execution.id, decider.person, approves=True, reason=word.reason):
         return _voted(execution)
     approved_by = tuple(person for person in tx.executions.approvers(execution.id) if person in asked.deciders)
-    counted = replace(execution, approved_by=approved_by, deciders=asked.deciders, terms=asked.terms)
+    counted = replace(execution, approved_by=approved_by, deciders=asked.deciders, terms=offered(execution, asked))
     missing = asked.terms.quorum - len(approved_by)
     detail = word.reason or None
     if missing > 0:
@@ -108,7 +115,14 @@ def _approve(tx: Tx, decider: Decider, execution: Execution, asked: Ask, word: W
             f"Still needed: {missing} of {left}."
         )
     approved = replace(counted, decided_by=decider.person, decided_at=tx.now, expires_at=tx.now + APPROVED_FOR_S)
-    tx.executions.move(approved, Trigger.APPROVE, by=decider.person, detail=detail)
+    grant = None
+    if word.action is Action.ALWAYS:
+        grant = give(tx, decider.person, execution, asked, pattern=word.pattern, reason=word.reason)
+    always = None if grant is None else f"always: {grant.id}"
+    said = "; ".join(filter(None, (word.reason, always)))
+    tx.executions.move(approved, Trigger.APPROVE, by=decider.person, detail=said or None)
+    if grant is not None:
+        return f"✅ You approved {execution.id}. {given_words(grant)}"
     return f"✅ You approved {execution.id}. Its result comes to the place that asked."
 
 

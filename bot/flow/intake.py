@@ -40,10 +40,11 @@ from bot.domain.session import (
     SessionKey,
     key_for,
 )
-from bot.domain.words import Approve, Deny, Pause, Resume, Unclear, Urgent, Words, parse_words
+from bot.domain.words import Approve, Deny, Pause, Resume, Revoke, Unclear, Urgent, Words, parse_words
 from bot.flow.admission import NOT_HEARD, Admissions, offer_code
 from bot.flow.decision import Decider, Word, decide, switch
 from bot.flow.delivery import reopen, settle
+from bot.flow.grants import take_back
 from bot.flow.lookup import awaiting, output, suggestions
 from bot.flow.signals import Signals
 from bot.flow.telling import Fallbacks
@@ -257,6 +258,9 @@ class Intake:
                 return switch(tx, self.policies.now, decider, pause=True, reason=self._reason(words.reason))
             case Resume():
                 return switch(tx, self.policies.now, decider, pause=False)
+            case Revoke():
+                why = self._reason(words.reason)
+                return take_back(tx, self.policies.now, decider.person, words.id, why=why)
             case Approve():
                 word = Word(
                     action=Action.ALWAYS if words.always else Action.APPROVE,

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 from bot.domain.command import Command, Limits, command_hash
 from bot.domain.event import ShowCard
 from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
+from bot.domain.grant import allowed_by, offered
 from bot.domain.mask import Masker
 from bot.domain.render import fits_one_message
 from bot.domain.verdict import Allow, Ask, Refuse
 from bot.errors import NodeAbsent, NodeSilent
 from bot.flow.copies import CapabilitiesAt, owe_copies
 from bot.flow.decision import APPROVED_FOR_S
+from bot.flow.grants import standing
 from bot.flow.outcome import leave, owe
 from bot.flow.signals import Signals
 from bot.loop import Tasks
@@ -95,6 +97,11 @@ class Preparation:
         if isinstance(verdict, Allow):
             allowed = replace(execution, rule=verdict.rule, expires_at=tx.now + APPROVED_FOR_S)
             tx.executions.move(allowed, Trigger.ALLOW, by=verdict.rule, detail=None)
+        elif (grant := standing(tx, execution, verdict)) is not None:
+            rule = allowed_by(grant, verdict)
+            allowed = replace(execution, rule=rule, grant=grant.id, expires_at=tx.now + APPROVED_FOR_S)
+            tx.executions.move(allowed, Trigger.ALLOW, by=rule, detail=None)
+            verdict = Allow(rule=rule)
         else:
             expires_at = tx.now + verdict.expires_after_s
             escalation = verdict.escalation
@@ -102,7 +109,7 @@ class Preparation:
                 execution,
                 rule=verdict.rule,
                 deciders=verdict.deciders,
-                terms=verdict.terms,
+                terms=offered(execution, verdict),
                 expires_at=expires_at,
                 escalates_at=None if escalation is None else tx.now + escalation.after_s,
             )

@@ -124,3 +124,4 @@ class Sweep:
         tx.events.prune(told_before=before)
         tx.inputs.prune(answered_before=before)
         tx.executions.prune(ended_before=before)
+        tx.grants.prune(over_before=before)

@@ -348,7 +348,8 @@ def test_what_does_not_wait_behind_a_turn_is_what_decides_stops_or_pauses() -> N
 def test_every_word_of_the_usage_is_understood_as_itself() -> None:
     for word, usage in USAGE.items():
         assert usage.startswith(word)
-        line = usage.replace("<id>", ID).replace("[reason]", "").split("   or   ", 1)[0].replace("<command>", "ls")
+        named = f"G{ID}" if word == "revoke" else ID
+        line = usage.replace("<id>", named).replace("[reason]", "").split("   or   ", 1)[0].replace("<command>", "ls")
         assert not isinstance(parse_words(line), Unclear)
 
 
