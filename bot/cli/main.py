@@ -16,7 +16,21 @@ from typing import Annotated
 import typer
 
 from bot import __version__
-from bot.cli import audit, checks, config, events, executions, node, nodes, pairing, policy, processes, shown, switches
+from bot.cli import (
+    audit,
+    checks,
+    config,
+    events,
+    executions,
+    grants,
+    node,
+    nodes,
+    pairing,
+    policy,
+    processes,
+    shown,
+    switches,
+)
 from bot.errors import ConfigError, HomingError
 
 _NEEDS_GATEWAY = "this command needs the gateway's packages; in Homing's checkout: pip install '.[gateway]'"
@@ -38,6 +52,7 @@ _groups: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     ),
     "events": ("What is owed to people.", {"list": events.list_, "retell": events.retell}),
     "approvals": ("What waits for a decision.", {"pending": executions.pending}),
+    "grants": ("What is always allowed.", {"list": grants.list_, "show": grants.show, "revoke": grants.revoke}),
     "audit": (
         "What was asked, decided and done.",
         {"show": audit.show, "verify": audit.verify, "export": audit.export, "redact": audit.redact},
