@@ -153,14 +153,16 @@ def _lines(grant: Grant, times: shown.Times, now: float) -> list[str]:
     ]
     lines += [f"reason     {grant.reason}"] if grant.reason else []
     lines += [f"program    {file.path} (SHA-256 {file.sha256})" for file in grant.command.files]
-    last = "" if grant.last_used_at is None else f", last {times.at(grant.last_used_at)}"
-    lines.append(
-        f"used       {grant.uses} time{'s' if grant.uses > 1 else ''}{last}" if grant.uses else "used       not yet"
-    )
+    last = "not yet" if grant.last_used_at is None else f"{_times(grant.uses)}, last {times.at(grant.last_used_at)}"
+    lines.append(f"used       {last}")
     if grant.revoked_at is not None:
         why = f": {grant.revoked_why}" if grant.revoked_why else ""
         lines.append(f"revoked    by {grant.revoked_by}, {times.at(grant.revoked_at)}{why}")
     return lines
+
+
+def _times(count: int) -> str:
+    return f"{count} time{'s' if count > 1 else ''}"
 
 
 def _form(grant: Grant, now: float) -> dict[str, object]:
