@@ -238,6 +238,8 @@ class Step:
 def wiped(execution: Execution) -> Execution:
     """Without the secrets of its request and the values of its environment: what runs no more needs neither.
 
+    The search path stays: it tells the programs of the system from the scripts on a card.
+
     The hash stays the true one: it says what was decided and run, and cannot be turned back.
     """
     command = execution.command
@@ -248,7 +250,10 @@ def wiped(execution: Execution) -> Execution:
         execution,
         request=shown,
         command=replace(
-            command, argv=shown.argv, script=shown.script, env=tuple((name, "") for name, _ in command.env)
+            command,
+            argv=shown.argv,
+            script=shown.script,
+            env=tuple((name, value if name == "PATH" else "") for name, value in command.env),
         ),
     )
 

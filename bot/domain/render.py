@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from bot.domain.command import Command, Limits
 from bot.domain.event import Payload, Say, ShowCard, TellOutcome
 from bot.domain.execution import (
     FINAL,
@@ -41,6 +42,8 @@ S = ExecutionState
 LISTED_CHARS = 80
 """Of a command in a list; a longer one is cut there, so nobody can decide by the list alone."""
 
+_MAX_SCRIPTS_SHOWN = 8
+"""On a card; the node binds up to 64 files, and a card must fit a message."""
 _REPEAT = Prose(spans=("♻️ This may be a repeat: whether the first copy arrived is not known.",))
 _REPEAT_CHARS = size(Post(kind=PostKind.NOTICE, blocks=(_REPEAT,)))
 
@@ -247,10 +250,12 @@ def _facts(execution: Execution) -> tuple[tuple[str, tuple[Span, ...]], ...]:
             lines = len(command.script.splitlines())
             how = "as a shell script, by" if lines < 2 else f"as a shell script of {lines} lines, by"
         rows.append(("Runs", (f"{how} {visible(command.executable)}",)))
+        if execution.masked is not None:
+            rows.append(("Masked", ("‹secret› stands for a value that is part of what is decided and run",)))
         rows.append(("Directory", (visible(command.cwd),)))
-        rows.append(("Time limit", (duration(command.limits.timeout_s),)))
-        scripts = [file for file in command.files if file.path != command.executable]
-        rows += [("Script", (f"{visible(file.path)} (SHA-256 {file.sha256[:12]}…)",)) for file in scripts]
+        rows += [("Runs as", (visible(command.user),))] if command.user else []
+        rows.append(("Limits", (_limits(command.limits),)))
+        rows += _scripts(command)
     asker = visible(execution.asker_name)
     own = visible(execution.asker)
     rows.append(("Asked by", (asker if asker == own else f"{asker} ({own})", ", ", Instant(execution.created_at))))
@@ -267,6 +272,30 @@ def _facts(execution: Execution) -> tuple[tuple[str, tuple[Span, ...]], ...]:
                 ("Always allow", (f"exactly this on {visible(execution.node_name)}, for {asker}, here, for {until}",))
             )
     return tuple(rows)
+
+
+def _limits(limits: Limits) -> str:
+    """What it may take, in words; what nobody limits is left out."""
+    words = [duration(limits.timeout_s)]
+    if limits.memory_bytes is not None:
+        words.append(f"{limits.memory_bytes // 1_048_576} MiB of memory for each process")
+    if limits.processes is not None:
+        words.append(f"{limits.processes} processes of that account")
+    if limits.open_files is not None:
+        words.append(f"{limits.open_files} open files")
+    return ", ".join(words)
+
+
+def _scripts(command: Command) -> list[tuple[str, tuple[Span, ...]]]:
+    """What else it runs, with its digest. Programs of the search path are bound as well, and counted: they are many."""
+    path = dict(command.env).get("PATH", "").split(":")
+    others = [file for file in command.files if file.path != command.executable]
+    scripts = [file for file in others if file.path.rpartition("/")[0] not in path]
+    shown = [
+        ("Script", (f"{visible(file.path)} (SHA-256 {file.sha256[:12]}…)",)) for file in scripts[:_MAX_SCRIPTS_SHOWN]
+    ]
+    rest = len(others) - len(shown)
+    return [*shown, ("Also bound", (f"{rest} more file{'s' if rest > 1 else ''} that it names",))] if rest else [*shown]
 
 
 def _buttons(execution: Execution) -> tuple[Button, ...]:

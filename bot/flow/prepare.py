@@ -125,14 +125,27 @@ class Preparation:
             owe_copies(tx, shown, verdict.copy_to, self.capabilities_at)
 
 
+def _is_within(found: Limits, asked: Limits) -> bool:
+    """With a time limit of years nobody would ever be told that its report does not come."""
+    bounds = (
+        (found.timeout_s, asked.timeout_s),
+        (found.output_bytes, asked.output_bytes),
+        (found.memory_bytes, asked.memory_bytes),
+        (found.processes, asked.processes),
+        (found.open_files, asked.open_files),
+    )
+    return all(most is None or (value is not None and value <= most) for value, most in bounds)
+
+
 def _lie(found: Command, execution: Execution, limits: Limits) -> str | None:
     """Why this description is not taken: a node may add what it sees, and change nothing of what was asked."""
     request = execution.request
     if (found.node, found.argv, found.script) != (execution.node, request.argv, request.script):
         return "the node described another command than was asked"
-    if found.limits.timeout_s > limits.timeout_s or found.limits.output_bytes > limits.output_bytes:
-        # With a time limit of years nobody would ever be told that its report does not come.
+    if not _is_within(found.limits, limits):
         return "the node described higher limits than were asked for"
+    if any(character in found.user for character in "\n\t"):
+        return "the node described an account that a card cannot show in a line"
     paths = (found.executable, found.cwd, *(file.path for file in found.files))
     if any(not path.startswith("/") or "\n" in path or "\t" in path for path in paths):
         # All else that hides is made visible; a line end would begin what looks like the next line of the card.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.domain.command import FileDigest, command_hash
+from bot.domain.command import FileDigest, Limits, command_hash, parse_request
 from bot.domain.event import Payload, Say, ShowCard, ShowOutput, TellOutcome
 from bot.domain.execution import (
     FINAL,
@@ -113,7 +113,10 @@ def test_an_execution_has_a_card_in_every_state(
     for line in ["Node: web-1", "Asked by: Ada (discord:77), <1700000000>", *also]:
         assert line in text
     if state is not S.PREPARING:
-        assert "Runs: as a shell script, by /usr/bin/dash\nDirectory: /srv/app\nTime limit: 1 min 30 s" in text
+        assert (
+            "Runs: as a shell script, by /usr/bin/dash\nDirectory: /srv/app\nRuns as: homing\nLimits: 1 min 30 s"
+            in text
+        )
     assert actions(post) == buttons
     assert {button.shown for button in post.buttons} <= {one.command_hash}
     assert (post.kind, post.status, post.execution_id) == (PostKind.CARD, state.value, "7K3QAC")
@@ -241,6 +244,31 @@ def test_f083_with_a_file_the_card_fits_and_the_file_holds_the_whole(length: int
         assert shown.attachment.text == "x" * length
         assert "the whole is in the file" in code(shown, label="Command")
         assert size(shown) <= text
+
+
+def test_f083_the_card_says_as_whom_it_runs_what_it_may_take_and_what_is_masked() -> None:
+    one = execution(S.AWAITING_APPROVAL)
+    assert one.command is not None
+    limits = Limits(timeout_s=60.0, memory_bytes=512 * 1_048_576, processes=20, open_files=64)
+    one = replace(one, command=replace(one.command, limits=limits), masked=parse_request("login ‹secret›"))
+    shown = words(card(one, CHAT))
+    assert "Runs as: homing" in shown
+    said = "1 min, 512 MiB of memory for each process, 20 processes of that account, 64 open files"
+    assert f"Limits: {said}" in shown
+    assert "Masked: ‹secret› stands for a value that is part of what is decided and run" in shown
+    assert "login ‹secret›" in shown
+
+
+def test_f083_scripts_are_named_with_their_digests_and_what_else_is_bound_is_counted() -> None:
+    scripts = [FileDigest(path=f"/srv/app/{number}.sh", sha256="b" * 64) for number in range(10)]
+    programs = [FileDigest(path="/usr/bin/sort", sha256="c" * 64)]
+    one = execution(S.AWAITING_APPROVAL)
+    one = replace(one, command=command_of("df -h | tail", files=(*scripts, *programs)))
+    shown = words(card(one, CHAT))
+    assert shown.count("Script: ") == 8
+    assert "Script: /srv/app/0.sh (SHA-256 bbbbbbbbbbbb…)" in shown
+    assert "Also bound: 3 more files that it names" in shown
+    assert "/usr/bin/sort" not in shown
 
 
 GOING_ON = {S.APPROVED, S.DISPATCHED, S.RUNNING}

@@ -99,6 +99,7 @@ async def test_f082_a_node_that_describes_another_command_is_refused_and_logged(
     [
         ({"limits": Limits(timeout_s=3_601.0)}, "higher limits"),
         ({"limits": Limits(output_bytes=262_145)}, "higher limits"),
+        ({"user": "root\nRule: none"}, "an account that a card cannot show"),
         ({"executable": "df"}, "cannot show in a line"),
         ({"cwd": "/srv\nRule: owners"}, "cannot show in a line"),
         ({"files": (FileDigest(path="/a\tb", sha256="0" * 64),)}, "cannot show in a line"),
@@ -269,3 +270,16 @@ async def test_an_inspection_whose_commit_failed_is_made_again(stage: Stage) -> 
     await preparation.step()
     await preparation.tasks.drain()
     await stage.in_state(execution, S.AWAITING_APPROVAL)
+
+
+@pytest.mark.parametrize("field", ["memory_bytes", "processes", "open_files"])
+async def test_f078_a_node_may_lower_what_was_asked_for_and_leave_out_or_raise_none_of_it(
+    stage: Stage, field: str
+) -> None:
+    stage.limits = replace(Limits(), **{field: 100})  # type: ignore[arg-type]  # one field each
+    for value, state in ((100, S.AWAITING_APPROVAL), (99, S.AWAITING_APPROVAL), (101, S.REFUSED), (None, S.REFUSED)):
+        execution = await stage.requested()
+        limits = replace(Limits(), **{field: value})  # type: ignore[arg-type]  # one field each
+        stage.hub.inspect_answers.append(replace(seen_by(execution), limits=limits))
+        await stage.inspect()
+        await stage.in_state(execution, state)
