@@ -104,11 +104,10 @@ def spend(tx: Tx, execution: Execution, asked: Ask) -> str | None:
     grant = None if execution.grant is None else parse_grant_id(execution.grant)
     found = None if grant is None else tx.grants.lock(grant)
     why = f"{execution.grant} is gone" if found is None else objection(found, execution, asked, now=tx.now)
-    if why is not None:
-        return f"{why}; ask again, and people decide"
-    if found is not None:
+    if found is not None and why is None:
         tx.grants.used(found, execution.id)
-    return None
+        return None
+    return f"{why}; ask again, and people decide"
 
 
 def take_back(tx: Tx, policy: Policy, person: PersonId, grant_id: GrantId, *, why: str) -> str:

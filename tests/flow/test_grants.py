@@ -16,7 +16,9 @@ from bot.domain.mask import Masker
 from bot.domain.message import Action
 from bot.domain.pattern import parse_pattern
 from bot.domain.policy import Rule, Verdict
+from bot.domain.session import PersonId
 from bot.domain.terms import Terms
+from bot.domain.verdict import Ask
 from bot.flow import grants as grants_module
 from bot.ports import Reply
 from tests.flow.agents import ScriptedAgent
@@ -381,6 +383,17 @@ async def test_an_id_that_is_taken_is_drawn_again(granting: Stage, monkeypatch: 
     drawn = iter([first.id, GrantId("G222222")])
     monkeypatch.setattr(grants_module, "_draw_id", lambda: next(drawn))
     assert (await granted(granting, "uptime")).id == "G222222"
+
+
+async def test_without_a_command_that_a_node_saw_nothing_is_given(granting: Stage) -> None:
+    execution = replace(await granting.asked(), command=None)
+    asked = granting.policy.judge_execution(execution)
+    assert isinstance(asked, Ask)
+    given = await granting.store.write(
+        lambda tx: grants_module.give(tx, PersonId("bob"), execution, asked, pattern=None, reason="")
+    )
+    assert given is None
+    assert await all_grants(granting) == []
 
 
 async def test_the_reason_stands_with_the_grant(granting: Stage) -> None:
