@@ -143,6 +143,9 @@ def parse_words(text: str) -> Words:
     if word == "why" and parse_id(rest) is None:
         # People ask each other why all day; only with an id is it said to us.
         return Unclear(meant=None)
+    if word in {"grant", "grants"} and rest:
+        # A name, and a word of offices: only alone is it said to us.
+        return Unclear(meant=None)
     if word in USAGE:
         return _exactly(word, rest)
     near = difflib.get_close_matches(word, USAGE, n=1, cutoff=_NEAR)

@@ -27,7 +27,7 @@ from bot.domain.pattern import parse_pattern
 from bot.domain.session import PersonId, ThreadId
 from bot.domain.terms import Terms
 from bot.domain.verdict import Ask
-from bot.domain.words import Revoke, Unclear, parse_id, parse_words
+from bot.domain.words import Plain, Revoke, Unclear, parse_id, parse_words
 from tests.domain.made import PEER, command_of, execution
 
 GRANT = Grant(
@@ -69,6 +69,13 @@ def test_revoke_takes_a_whole_id_and_a_reason() -> None:
     assert parse_words("revoke g7k3qa2 the disk is new") == Revoke(id=GRANT.id, reason="the disk is new")
     assert parse_words("revoke it") == Unclear(meant="revoke <id>")
     assert parse_words("revoke 7K3QAC") == Unclear(meant="revoke <id>")
+
+
+def test_people_speak_of_grant_and_of_grants_without_an_answer() -> None:
+    assert parse_words("Grant said that the disk is full") == Unclear(meant=None)
+    assert parse_words("grants are due on Friday") == Unclear(meant=None)
+    assert parse_words("grants") == Plain(word="grants")
+    assert parse_words("grant") == Unclear(meant="grants")
 
 
 def test_it_keeps_no_value_of_the_environment() -> None:
