@@ -36,8 +36,6 @@ ONE_YES = Terms()
 def strictest(all_terms: Iterable[Terms]) -> Terms:
     """What satisfies each of them. Nothing that holds for several rules at once may be granted for longer."""
     listed = tuple(all_terms)
-    if len(listed) == 1:
-        return listed[0]
     return Terms(
         quorum=max(terms.quorum for terms in listed),
         four_eyes=any(terms.four_eyes for terms in listed),

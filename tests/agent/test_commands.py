@@ -190,7 +190,7 @@ async def test_f066_pending_shows_what_was_asked_here_and_what_one_may_decide(st
 
 
 async def test_f073_in_a_room_what_was_asked_elsewhere_is_named_and_not_shown(stage: Stage) -> None:
-    elsewhere = await stage.shown("mysql --password=sesame", room="dev")
+    elsewhere = await stage.shown("mysql --user=sesame", room="dev")
 
     in_room = await reply(stage, an_input("pending", person="bob"))
     alone = await reply(stage, an_input("pending", person="bob", address=DIRECT))

@@ -13,7 +13,7 @@ ROOM = a_peer("ops")
 
 async def test_f073_pending_in_a_room_does_not_show_what_was_asked_elsewhere(world: World) -> None:
     alone, here = a_peer("ada", kind=PeerKind.DIRECT), a_peer("owner", kind=PeerKind.DIRECT)
-    asked = await world.ask(alone, "ada", "mysql --password=sesame")
+    asked = await world.ask(alone, "ada", "mysql --user=sesame")
     listed = (await world.answered(ROOM, "owner", await world.say(ROOM, "owner", "pending"))).card
     assert asked.id in listed.text
     assert "sesame" not in listed.text

@@ -227,3 +227,9 @@ def test_whatever_fits_strictly_fits_loosely_too(words: list[str], rest: list[st
         pattern = parse_pattern(text)
         if pattern.fits(view, executable=None, loosely=False):
             assert pattern.fits(view, executable=None, loosely=True)
+
+
+def test_what_follows_an_unknown_word_may_be_any_of_the_further_words() -> None:
+    pattern = parse_pattern("rm **")
+    assert pattern.fits(View(words=("rm", None, "y"), through=0), executable=None, loosely=True)
+    assert not pattern.fits(View(words=("rm", None, "y"), through=0), executable=None, loosely=False)

@@ -387,6 +387,21 @@ def test_a_program_that_only_the_shell_knows_falls_under_no_rule_about_commands(
     )
 
 
+def test_one_of_a_rules_patterns_is_enough_and_where_none_fits_the_next_rule_is_asked() -> None:
+    patterns = (parse_pattern("df -i"), parse_pattern("df -h"))
+    rule = replace(ASK, deciders=("bob",), command=patterns)
+    assert deciders(judge(rule, text="df -h")) == ("bob",)
+    assert deciders(judge(rule, text="df -a")) == ("cleo",)
+    assert isinstance(judge(replace(rule, action=Verdict.ALLOW), text="df -h"), Allow)
+    assert deciders(judge(replace(rule, action=Verdict.ALLOW), text="df -a")) == ("cleo",)
+
+
+def test_even_a_rule_about_every_command_is_not_about_what_nobody_knows() -> None:
+    rule = replace(ASK, deciders=("bob",), command=(parse_pattern("**"),))
+    assert deciders(judge(rule, text="df")) == ("bob",)
+    assert deciders(judge(rule, text="$X")) == ("cleo",)
+
+
 def test_f086_a_path_in_a_rule_is_held_against_the_file_that_the_node_found() -> None:
     rule = allow("/usr/bin/df **")
     policy = Policy(directory=PEOPLE, owners=("cleo",), rules=(rule,))

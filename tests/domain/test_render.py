@@ -20,11 +20,24 @@ from bot.domain.execution import (
     Output,
     Stream,
 )
-from bot.domain.message import Action, Capabilities, Code, Facts, Heading, Instant, Post, PostKind, Prose, Span
+from bot.domain.message import (
+    Action,
+    Capabilities,
+    Code,
+    Facts,
+    FormField,
+    Heading,
+    Instant,
+    Post,
+    PostKind,
+    Prose,
+    Span,
+)
 from bot.domain.parts import MAX_PARTS, size, visible
 from bot.domain.render import Line, card, card_line, fits_one_message, render
 from bot.domain.results import ending_words, title
 from bot.domain.session import AccountName, NativeId, Peer, PersonId, ThreadId
+from bot.domain.terms import Terms
 from tests.domain.made import CHAT, PEER, command_of, execution, result, said
 
 S = ExecutionState
@@ -257,6 +270,20 @@ def test_f083_the_card_says_as_whom_it_runs_what_it_may_take_and_what_is_masked(
     assert f"Limits: {said}" in shown
     assert "Masked: ‹secret› stands for a value that is part of what is decided and run" in shown
     assert "login ‹secret›" in shown
+
+
+def test_the_card_says_what_a_yes_takes_before_anybody_presses() -> None:
+    terms = Terms(quorum=2, four_eyes=True, needs_reason=True, second_factor=True)
+    one = replace(execution(S.AWAITING_APPROVAL), terms=terms)
+    assert (
+        "Waiting for 2 of: bob, cleo. Whoever asked may not approve. A yes needs a reason. "
+        "A yes needs a code of one's own device. Expires"
+    ) in words(card(one, CHAT))
+    half = replace(one, terms=Terms(quorum=3), approved_by=(PersonId("bob"),))
+    assert "1 of 3 approved: bob. Waiting for 2 more of: cleo. Expires" in words(card(half, CHAT))
+    asks = {button.action: button.asks for button in card(one, CHAT).buttons}
+    assert asks[Action.APPROVE] == (FormField.REASON, FormField.CODE)
+    assert asks[Action.DENY] == asks[Action.STOP] == ()
 
 
 def test_f083_scripts_are_named_with_their_digests_and_what_else_is_bound_is_counted() -> None:

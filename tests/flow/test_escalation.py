@@ -10,6 +10,8 @@ from bot.domain.execution import Execution, ExecutionState
 from bot.domain.policy import Rule, Verdict
 from bot.domain.terms import Terms
 from bot.flow.escalation import Escalations
+from bot.ports import Tx
+from tests.flow.races import beaten
 from tests.flow.stage import BOB, CY, DENY_ALL, Stage, a_peer, policy
 
 S = ExecutionState
@@ -98,3 +100,29 @@ async def test_who_could_decide_later_still_counts_at_the_hand_over(stage: Stage
     await stage.hand_over()
 
     await stage.in_state(waiting, S.DISPATCHED)
+
+
+async def test_a_rule_that_asks_nobody_further_by_then_posts_no_copies(stage: Stage, waiting: Execution) -> None:
+    stage.policy = policy(replace(RULE, escalate_after_s=None, escalate_to=(), escalate_copy_to=()))
+    stage.clock.advance(AFTER_S)
+    await look(stage)
+    await stage.tell_all()
+
+    assert (await stage.read(waiting)).deciders == ("bob",)
+    assert [sent.address.peer.id for sent in stage.channel.sent] == ["ops"]
+
+
+async def test_two_replicas_that_look_at_once_ask_further_once(postgres_stage: Stage) -> None:
+    stage = postgres_stage
+    stage.policy = policy(RULE)
+    execution = await stage.shown()
+    stage.clock.advance(AFTER_S)
+
+    def escalate(tx: Tx, locked: Execution) -> None:
+        tx.executions.amend(replace(locked, escalates_at=None, is_escalated=True))
+
+    await beaten(stage, execution, escalate, act=lambda: look(stage))
+
+    assert "escalate" not in [what for what, _ in await stage.steps(execution)]
+    await stage.tell_all()
+    assert [sent.address.peer.id for sent in stage.channel.sent] == ["ops"]

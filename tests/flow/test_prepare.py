@@ -276,7 +276,7 @@ async def test_an_inspection_whose_commit_failed_is_made_again(stage: Stage) -> 
 async def test_f078_a_node_may_lower_what_was_asked_for_and_leave_out_or_raise_none_of_it(
     stage: Stage, field: str
 ) -> None:
-    stage.limits = replace(Limits(), **{field: 100})  # type: ignore[arg-type]  # one field each
+    stage.limits = replace(Limits(), **{field: 100})
     for value, state in ((100, S.AWAITING_APPROVAL), (99, S.AWAITING_APPROVAL), (101, S.REFUSED), (None, S.REFUSED)):
         execution = await stage.requested()
         limits = replace(Limits(), **{field: value})  # type: ignore[arg-type]  # one field each
