@@ -136,6 +136,9 @@ def _lacking(execution: Execution, asked: Ask, word: Word) -> str | None:
         )
     if asked.terms.needs_reason and not word.reason:
         return f"{execution.id} needs a reason. Type: approve {execution.id} because <reason>. Nothing was decided."
+    if asked.terms.second_factor:
+        # No code can be checked yet, so none is taken for right: what cannot be asked for is no yes.
+        return f"{execution.id} needs a code of your own device, which cannot be checked here yet. Nothing was decided."
     return None
 
 

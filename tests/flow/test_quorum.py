@@ -124,6 +124,18 @@ async def test_a_yes_that_lacks_its_reason_is_none_and_says_what_to_type(stage: 
     assert ("approve", "the disk is full") in [(step.what, step.detail) for step in steps]
 
 
+@pytest.mark.parametrize("tail", ["", " code 123456"])
+async def test_f050_a_code_that_nobody_can_check_is_no_yes(stage: Stage, tail: str) -> None:
+    stage.policy = policy(replace(TWO, terms=Terms(second_factor=True)))
+    execution = await stage.shown()
+
+    await stage.say(f"approve {execution.id}{tail}", who=BOB)
+    await stage.press(execution, who=BOB)
+
+    await stage.in_state(execution, S.AWAITING_APPROVAL)
+    assert await stage.store.read(lambda tx: tx.executions.approvers(execution.id)) == []
+
+
 async def test_a_command_that_is_allowed_by_now_asks_for_no_yes_and_says_so(stage: Stage) -> None:
     stage.policy = policy(TWO)
     execution = await stage.shown()
