@@ -32,7 +32,7 @@ STARTS = {
     "spawnve",
     "system",
 }
-OF_MODULES = {"subprocess", "os", "asyncio"}
+OF_MODULES = {"subprocess", "os", "asyncio", "pty"}
 OUR_OWN_PROGRAMS = {"bot/embedded.py", "bot/demo/gateway.py"}
 """They start `homing` itself: the local node, and the demo's gateway and node."""
 

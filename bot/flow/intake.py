@@ -226,7 +226,8 @@ class Intake:
             return decide(tx, self.policies.now, decider, execution_id, word)
         card = tx.cards.at(press.peer, press.message_id)
         if card is None:
-            tx.inputs.keep_early(press, until=tx.now + EARLY_S)
+            # The row keeps what was written as it may be read.
+            tx.inputs.keep_early(replace(press, reason=word.reason), until=tx.now + EARLY_S)
             return f"Noted. It counts as soon as the card of {execution_id} is recorded, within a minute at most."
         if card.execution_id != execution_id:
             return "That button does not belong to this card. Nothing was decided."

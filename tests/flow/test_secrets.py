@@ -104,3 +104,17 @@ async def test_what_held_a_secret_is_not_asked_for_again_and_the_remedy_is_said(
 
     assert "held a secret, which is not kept after its end. Write the command once more." in stage.posts()[-1]
     assert len(await stage.all_executions()) == 1
+
+
+async def test_f119_a_reason_that_waits_for_its_card_waits_masked(stage: Stage) -> None:
+    execution = await stage.asked("df -h")
+    press = stage.a_press(execution, Action.DENY, reason=f"use {SECRET}")
+
+    await stage.intake.press(press)
+
+    def kept(tx: object) -> list[str]:
+        return [str(row.body) for row in tx.inputs.connection.exec_driver_sql("SELECT body FROM early")]  # type: ignore[attr-defined]
+
+    (body,) = await stage.store.read(kept)
+    assert SECRET not in body
+    assert "secret" in body
