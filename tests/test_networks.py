@@ -29,7 +29,7 @@ bot_token = "xoxb-fake"
 signing_secret = "fake"
 [[slack]]
 account = "socket"
-bot_token = "xoxb-fake"
+bot_token = "xoxb-other"
 app_token = "xapp-fake"
 """
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -127,7 +128,9 @@ async def test_a_command_with_limits_ignores_no_signal_that_another_does_not() -
     line = "grep -E '^Sig(Ign|Blk|Cgt)' /proc/self/status"
     one, other = await run(own("sh", "-c", line)), await run(own("sh", "-c", line, open_files=512))
     assert text(one) == text(other)
-    assert "SigIgn:\t0000000000000000" in text(other)
+    ignored = int(re.search(r"SigIgn:\t([0-9a-f]+)", text(other))[1], 16)  # type: ignore[index]
+    # Python ignores these for itself; what whoever started the tests ignores stays as it was.
+    assert not any(ignored >> (number - 1) & 1 for number in (signal.SIGPIPE, signal.SIGXFSZ))
 
 
 async def test_a_start_that_is_cancelled_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
