@@ -233,3 +233,9 @@ def test_what_follows_an_unknown_word_may_be_any_of_the_further_words() -> None:
     pattern = parse_pattern("rm **")
     assert pattern.fits(View(words=("rm", None, "y"), through=0), executable=None, loosely=True)
     assert not pattern.fits(View(words=("rm", None, "y"), through=0), executable=None, loosely=False)
+
+
+def test_a_known_word_that_fits_nowhere_rules_it_out_whatever_the_unknown_ones_become() -> None:
+    pattern = parse_pattern("rm -rf *")
+    assert not pattern.fits(View(words=("rm", "-x", None), through=0), executable=None, loosely=True)
+    assert pattern.fits(View(words=("rm", "-rf", None), through=0), executable=None, loosely=True)
