@@ -33,10 +33,14 @@ left-out:
 	@echo "Left out for lack of a browser (install chromium for them; \`make check\` wants it):"
 	@$(PYTEST) --collect-only -q -m "browser and not long" 2>/dev/null | sed -n 's/^tests/  tests/p'
 
-check: lint types browser test coverage ## lint, types, all but the long tests with the browser's, coverage
+check: lint types browser coverage rest ## lint, types, all but the long tests with the browser's, coverage
 
 browser:
 	@$(if $(CHROMIUM),true,echo "make check needs Chromium for the browser tests: install it (Debian: apt-get install chromium), or run make test" >&2; exit 1)
+
+.PHONY: rest
+rest: $(READY) # what the coverage has not run already
+	@$(PYTEST) $(PARALLEL) -m "$(NOT_LONG)" $(addprefix --ignore=,$(CORE_TESTS))
 
 test-all: browser $(READY) ## every test, the long ones too
 	@$(PYTEST) $(PARALLEL) --timeout 1800
@@ -50,8 +54,7 @@ types: $(READY) ## mypy --strict
 
 coverage: $(READY) ## branches of bot/domain and bot/flow: every one is taken by a test
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q -m "not long and not browser" $(CORE_TESTS)
-	@$(BIN)/coverage combine --quiet
+	@$(PYTEST) $(PARALLEL) -m "$(NOT_LONG)" --cov --cov-report= $(CORE_TESTS)
 	@$(BIN)/coverage report --include='bot/domain/*,bot/flow/*' --show-missing --skip-covered --fail-under=100
 
 bench: $(READY) ## a result's way home and a verdict of the policy, each beside its floor
