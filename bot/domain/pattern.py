@@ -5,6 +5,7 @@ Deliberately absent: regular expressions, and any matching over text. A pattern 
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +18,10 @@ MAX_PATTERN_CHARS = 2_000
 
 _OPERATORS = frozenset("|;&<>()$`\n")
 """Characters that make a shell do something. Bare in a pattern they could never fit a word that was read."""
+
+
+_UP = re.compile(r"(?<![^/=:,])\.\.(?![^/])")
+"""A way up in a path, also in one behind an option's `=` or a host's `:`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,15 @@ class _Glob:
                 return False
             at += len(piece)
         return True
+
+    def climbs(self, word: str) -> bool:
+        """Its stars take a way up: /var/log/* reads as what is in there, and /var/log/../../etc/shadow is not.
+
+        A star alone is any one word, whatever it says.
+        """
+        if ".." not in word or len(self.pieces) == 1 or self.pieces == ("", ""):
+            return False
+        return len(_UP.findall(word)) > len(_UP.findall("*".join(self.pieces)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +107,12 @@ class Pattern:
             # The quick way out: most rules of a thousand are about another unit, host or file.
             return False
         if loosely:
-            return self._program_could_fit(program, executable) and self._words_could_fit(view.words)
+            return self._program_could_fit(program, executable) and self._words_could_fit(words)
         if self._program is not None and self._program != program and not self.needs_executable:
             return False
-        return self._program_fits(program, executable) and self._words_fit(view.words)
+        if not self._program_fits(program, executable) or not self._words_fit(words):
+            return False
+        return not any(glob.climbs(word or "") for glob, word in zip(self._globs, words, strict=False))
 
     def _program_fits(self, program: str, executable: str | None) -> bool:
         if not self._globs:

@@ -78,6 +78,34 @@ def test_words_that_a_pattern_fits(pattern: str, words: tuple[str, ...]) -> None
     assert loosely(pattern, *words)
 
 
+CLIMBING = [
+    ("cat /var/log/*", "/var/log/../../etc/shadow"),
+    ("cat /var/log/*", "/var/log/.."),
+    ("cat /var/*/log", "/var/x/../../etc/log"),
+    ("cat app*", "app/../../etc/shadow"),
+    ("dd if=/srv/*", "if=/srv/../etc/shadow"),
+    ("cat *.log", "../x.log"),
+    ("cat --file=*", "--file=../x"),
+    ("cat ../x/*", "../x/../../etc"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "word"), CLIMBING)
+def test_f085_no_star_climbs_out_of_the_folder_that_a_rule_spells_out(pattern: str, word: str) -> None:
+    program = pattern.split()[0]
+    assert not strictly(pattern, program, word)
+    assert loosely(pattern, program, word)
+
+
+def test_two_stops_that_are_no_way_up_and_those_that_are_spelled_out_fit() -> None:
+    assert strictly("cat /var/log/*", "cat", "/var/log/a..b")
+    assert strictly("cat /var/log/*", "cat", "/var/log/..x/y")
+    assert strictly("git diff main..*", "git", "diff", "main..next")
+    assert strictly("cat ../x/*", "cat", "../x/y")
+    assert strictly("cat *", "cat", "../x")
+    assert strictly("cat /var/log/app **", "cat", "/var/log/app", "../x")
+
+
 @pytest.mark.parametrize(("pattern", "words"), MISSES)
 def test_words_that_a_pattern_does_not_fit_strictly(pattern: str, words: tuple[str, ...]) -> None:
     assert not strictly(pattern, *words)
