@@ -5,8 +5,10 @@ Deliberately absent: programs whose options come first and whose command follows
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
+from bot.domain.hatches import Hatch, has_hatch, is_hatch
 from bot.domain.options import Words, read_options, spec
 from bot.domain.starting import (
     ORDINARY,
@@ -20,10 +22,11 @@ from bot.domain.starting import (
 )
 
 _EXEC = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
+_WRITES = frozenset({"-fprint", "-fprint0", "-fprintf", "-fls"})
 
 
 def _find(words: Words) -> Started:
-    """`-delete` counts as the `rm` that it is."""
+    """`-delete` counts as the `rm` that it is; what writes a file of any name and text is asked about."""
     inner: list[Inner] = []
     at = 1
     while at < len(words):
@@ -38,7 +41,7 @@ def _find(words: Words) -> Started:
             command = tuple(None if part is None or "{}" in part else part for part in words[at:end])
             inner += [Inner(words=command)] if command else []
             at = end + 1
-    runs_code = None in words
+    runs_code = None in words or not _WRITES.isdisjoint(words)
     return Started(through=len(words) - 1 if runs_code else 0, inner=tuple(inner), runs_code=runs_code)
 
 
@@ -111,7 +114,8 @@ _DOCKER_RUN = spec(
 def _docker(words: Words) -> Started:
     """`exec container command`, and `run image command`, where the image decides as much as the command."""
     seen = read_options(words, _DOCKER)
-    if seen is None:
+    if seen is None or seen.has("config"):
+        # Its folder holds programs too: cli-plugins.
         return unreadable(words)
     at = seen.at + (words[seen.at : seen.at + 1] == ("container",))
     verb = words[at] if at < len(words) else None
@@ -128,7 +132,15 @@ def _docker(words: Words) -> Started:
     return Started(inner=(Inner(words=command, at=behind.at + 1 if verb == "exec" else None),))
 
 
+def _docker_compose(words: Words) -> Started:
+    """As `docker compose`."""
+    return unreadable(words) if {"exec", "run", None} & set(words[1:]) else ORDINARY
+
+
 def _kubectl(words: Words) -> Started:
+    if any((word or "").startswith("--kubeconfig") for word in words):
+        # Such a file says which program is started to log in.
+        return unreadable(words)
     verbs = {"exec", "run", "debug", "cp", "attach", "edit", "plugin"} & set(words)
     if not verbs:
         return ORDINARY
@@ -180,14 +192,36 @@ def _parallel(words: Words) -> Started:
     return unreadable(words)
 
 
+_IP_ALL = re.compile(r"--?al{0,2}")
+_IP_BATCH = re.compile(r"--?b(?:a(?:t(?:c(?:h)?)?)?)?")
+
+
 def _ip(words: Words) -> Started:
-    """`ip netns exec name command`, `ip vrf exec name command`."""
+    """`ip netns exec name command`, `ip vrf exec name command`; each word may be shortened, as the options may."""
+    if any(_IP_ALL.fullmatch(word or "") for word in words[1:]):
+        # In all of them: no name stands before the command.
+        return unreadable(words)
     for at in range(1, len(words) - 2):
-        if words[at] in {"netns", "net", "vrf", "netn"} and (words[at + 1] or "-").startswith("e"):
+        if words[at] in {"net", "netn", "netns", "v", "vr", "vrf"} and (words[at + 1] or "-").startswith("e"):
             return (
                 Started(inner=(Inner(words=words[at + 3 :], at=at + 3),)) if at + 3 < len(words) else unreadable(words)
             )
-    return ORDINARY if "-b" not in words and "-batch" not in words else opaque(words)
+    return opaque(words) if any(_IP_BATCH.fullmatch(word or "") for word in words[1:]) else ORDINARY
+
+
+_MAKE = Hatch(
+    short="fCI",
+    long=("file", "makefile", "directory", "include-dir"),
+    operand=re.compile(r"^[^-].*="),
+)
+
+
+def _make(words: Words) -> Started:
+    """Which file it reads, and what a variable stands for in it, decide what it starts: `make CC='rm -rf x'`."""
+    if has_hatch("make", words):
+        return opaque(words)
+    is_steered = None in words or any(is_hatch(word, _MAKE) for word in words[1:] if word is not None)
+    return Started(through=len(words) - 1 if is_steered else 0)
 
 
 def _crontab(words: Words) -> Started:
@@ -202,6 +236,8 @@ CARRIERS: Mapping[str, Callable[[Words], Started]] = {
     "ssh": _ssh,
     "docker": _docker,
     "podman": _docker,
+    "docker-compose": _docker_compose,
+    "podman-compose": _docker_compose,
     "kubectl": _kubectl,
     "oc": _kubectl,
     "busybox": _multi_call,
@@ -217,4 +253,6 @@ CARRIERS: Mapping[str, Callable[[Words], Started]] = {
     "sem": _parallel,
     "ip": _ip,
     "crontab": _crontab,
+    "make": _make,
+    "gmake": _make,
 }

@@ -38,10 +38,10 @@ def has_hatch(name: str, words: Words) -> bool:
     if name.endswith("tar") and len(words) > 1 and _OLD_TAR.fullmatch(words[1] or "-"):
         return True
     hatch = _HATCHES.get(name)
-    return hatch is not None and any(_is_hatch(word, hatch) for word in words[1:] if word is not None)
+    return hatch is not None and any(is_hatch(word, hatch) for word in words[1:] if word is not None)
 
 
-def _is_hatch(word: str, hatch: Hatch) -> bool:
+def is_hatch(word: str, hatch: Hatch) -> bool:
     if word in hatch.exact or (hatch.operand is not None and hatch.operand.search(word)):
         return True
     if word.startswith("--"):
@@ -53,11 +53,18 @@ def _is_hatch(word: str, hatch: Hatch) -> bool:
 _GIT = spec("C:c:pP", "git-dir= work-tree= namespace= no-pager paginate bare version help no-replace-objects")
 _GIT_COMMANDS = programs(
     "bisect credential daemon difftool filter-branch instaweb mergetool receive-pack remote-ext send-email "
-    "shell submodule upload-pack web--browse"
+    "shell submodule upload-pack web--browse config"
 )
-_GIT_READS = {"submodule": ("status", "update", "init", "sync"), "bisect": ("start", "good", "bad", "reset", "log")}
-_GIT_WORDS = re.compile(r"--(?:upload-p|receive-p|exe|extc|open-f|templ|conf).*|(?:ext|fd)::.*")
-_GIT_LETTERS = {"rebase": "x", "grep": "O", "clone": "u", "ls-remote": "u"}
+_GIT_READS = {
+    "submodule": ("status", "update", "init", "sync"),
+    "bisect": ("start", "good", "bad", "reset", "log"),
+    "config": ("-l", "--list", "--get", "--get-all", "--get-regexp", "--get-urlmatch", "list", "get"),
+}
+"""What is written into the configuration is started by the next `git status`: core.fsmonitor, alias.x."""
+_GIT_LONG = ("upload-pack", "receive-pack", "exec", "extcmd", "open-files-in-pager", "template", "config")
+"""As git takes them: by the beginning of their name too, as far as it is one option's."""
+_GIT_WORDS = re.compile(r"(?:ext|fd)::.*")
+_GIT_LETTERS = {"rebase": "x", "grep": "O", "clone": "uc", "ls-remote": "u"}
 
 
 def _git_hands_over(words: Words) -> bool:
@@ -68,8 +75,8 @@ def _git_hands_over(words: Words) -> bool:
     command, rest = (words[seen.at] or "" if seen.at < len(words) else ""), words[seen.at + 1 :]
     if command in _GIT_COMMANDS:
         return not rest or rest[0] not in _GIT_READS.get(command, ())
-    hatch = Hatch(short=_GIT_LETTERS.get(command, ""), operand=_GIT_WORDS)
-    return any(_is_hatch(word, hatch) for word in rest if word is not None)
+    hatch = Hatch(short=_GIT_LETTERS.get(command, ""), long=_GIT_LONG, operand=_GIT_WORDS)
+    return any(is_hatch(word, hatch) for word in rest if word is not None)
 
 
 _ALWAYS = programs(
@@ -97,9 +104,9 @@ _HATCHES: Mapping[str, Hatch] = {
     "gtar": _TAR,
     "bsdtar": _TAR,
     "rsync": _hatch("rsh rsync-path daemon", short="e"),
-    "scp": _hatch(short="SoF"),
+    "scp": _hatch(short="SoFD"),
     "sftp": _hatch(short="SoFDb"),
-    "zip": _hatch("unzip-command", exact="-TT"),
+    "zip": _hatch("unzip-command", operand=r"^-[a-z]*TT"),
     "tcpdump": _hatch("postrotate-command", short="z"),
     "nmap": _hatch("script interactive servicedb datadir"),
     "man": _hatch("pager html preprocessor browser", short="PH"),
@@ -109,14 +116,14 @@ _HATCHES: Mapping[str, Hatch] = {
     "nc": _NETCAT,
     "ncat": _NETCAT,
     "netcat": _NETCAT,
-    "openssl": _hatch(exact="-engine -provider -provider-path"),
+    "openssl": _hatch(operand=r"^--?(?:engine|provider|provider-path)(?:=|$)"),
     "ssh-keygen": _hatch(short="Dw"),
     "sort": _hatch("compress-program"),
     "split": _hatch("filter"),
     "cpio": _hatch("rsh-command"),
     "install": _hatch("strip-program"),
     "wget": _hatch("use-askpass execute", short="e"),
-    "sqlite3": _hatch(exact="-cmd -init", operand=r"(?:^|[\n;])\s*\.|load_extension|edit\(|writefile"),
+    "sqlite3": _hatch("cmd init", exact="-cmd -init", operand=r"(?:^|[\n;])\s*\.|load_extension|edit\(|writefile"),
     "psql": _SQL,
     "mysql": _SQL,
     "mariadb": _SQL,
@@ -127,7 +134,7 @@ _HATCHES: Mapping[str, Hatch] = {
     "rpm": _hatch("eval define pipe rcfile macros load", short="ED"),
     "make": _hatch("eval", short="E", operand=r"\$\(|`|^(?:SHELL|MAKEFLAGS|\.SHELLFLAGS)[:+?]?="),
     "cargo": _hatch("config"),
-    "go": _hatch(exact="-exec -toolexec -vettool generate"),
+    "go": _hatch(exact="generate run", operand=r"^--?(?:exec|toolexec|vettool)(?:=|$)"),
     "gcc": _COMPILER,
     "cc": _COMPILER,
     "clang": _COMPILER,
@@ -136,6 +143,5 @@ _HATCHES: Mapping[str, Hatch] = {
     "pandoc": _hatch("filter lua-filter", short="FL"),
     "exiftool": _hatch(exact="-if -config -p"),
     "pdflatex": _hatch("shell-escape enable-write18", exact="-shell-escape -enable-write18", operand=r"write18"),
-    "ip": _hatch("batch", exact="-b -batch -ba"),
     "gh": _hatch(exact="alias extension"),
 }

@@ -118,13 +118,14 @@ _SED = spec(
     "nErsuzbi::l:e:f:",
     "quiet silent expression= file= in-place=? regexp-extended null-data separate line-length= sandbox version help",
 )
-_SED_ADDRESS = r"(?:\d+(?:~\d+)?|\$|/(?:[^/\\\n]|\\.)*/I?)"
+_SED_ADDRESS = r"(?:\d+(?:~\d+)?|\$|/(?:[^/\\\n\[]|\\.|\[\^?\]?[^\]/\n]*\])*/I?)"
 _SED_COMMAND = (
     rf"\s*(?:{_SED_ADDRESS}(?:,\+?{_SED_ADDRESS})?\s*!?\s*)?"
-    r"(?:s(?P<mark>[/|#,:@])(?:(?!(?P=mark))[^\\\n]|\\.)*(?P=mark)(?:(?!(?P=mark))[^\\\n]|\\.)*(?P=mark)[gpiI0-9]*"
+    r"(?:s(?P<mark>[/|#,:@])(?:(?!(?P=mark))[^\\\n\[]|\\.|\[\^?\]?(?:(?!(?P=mark))[^\]\n])*\])*(?P=mark)(?:(?!(?P=mark))[^\\\n]|\\.)*(?P=mark)[gpiI0-9]*"
     r"|[pdDPNhHgGxn=]|[qQ]\d*)\s*"
 )
 _SED_READ = re.compile(_SED_COMMAND)
+"""Within brackets the mark that ends a pattern is a character like any other: `s/[/]/;s/e;/x/p` runs what it makes."""
 
 
 def _sed(words: Words) -> Started:

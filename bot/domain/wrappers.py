@@ -198,7 +198,8 @@ WRAPPERS: Mapping[str, Wrapper] = {
 
 _NEVER_READ = programs(
     "abduco ansible autossh batch at bwrap byobu caffeinate chpst clush coproc cpulimit crictl daemonize dtach "
-    "firejail gnome-terminal hyperfine konsole lxc-attach machinectl mosh nerdctl nodemon nq numactl parallel- "
+    "firejail gnome-terminal hyperfine konsole ld.so ld-linux.so ld-linux-x86-64.so ld-linux-aarch64.so "
+    "ld-musl-x86_64.so ld-musl-aarch64.so lxc-attach machinectl mosh nerdctl nodemon nq numactl parallel- "
     "ssh pdsh perf prlimit proot pssh rsh run-parts run0 screen setarch softlimit start-stop-daemon supervise "
     "tmux tsp uclampset valgrind vboxmanage watchexec wsl xterm xvfb-run zellij"
 )

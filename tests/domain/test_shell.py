@@ -117,6 +117,11 @@ def test_a_script_is_ascii_with_its_line_ends_and_not_with_a_hidden_character() 
         ("docker exec web rm x", [((("docker", "exec", "web", "rm", "x"), 3), (("rm", "x"), 0))]),
         ("awk '{print $1}' f", [((("awk", "{print $1}", "f"), 1),)]),
         ("busybox rm x", [((("busybox", "rm", "x"), 1), (("rm", "x"), 0))]),
+        ("ip -n a vrf e red rm x", [((("ip", "-n", "a", "vrf", "e", "red", "rm", "x"), 6), (("rm", "x"), 0))]),
+        ("make -s deploy", [((("make", "-s", "deploy"), 0),)]),
+        ("make deploy 'CC=rm -rf x'", [((("make", "deploy", "CC=rm -rf x"), 2),)]),
+        ("make -sf x deploy", [((("make", "-sf", "x", "deploy"), 3),)]),
+        ("make --dir=x deploy", [((("make", "--dir=x", "deploy"), 2),)]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
