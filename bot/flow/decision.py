@@ -64,16 +64,16 @@ def decide(tx: Tx, policy: Policy, decider: Decider, execution_id: ExecutionId, 
         return f"{execution_id} has expired, nothing ran. Ask again if it is still wanted."
     asked = policy.judge_execution(execution)
     if not isinstance(asked, Ask) or decider.person not in asked.deciders:
-        return _refused_vote(tx, decider, execution, asked)
+        return _refused_vote(tx, policy, decider, execution, asked)
     if word.action is Action.DENY:
         return _deny(tx, decider, execution, word.reason)
     return _approve(tx, policy, decider, execution, asked, word)
 
 
-def _refused_vote(tx: Tx, decider: Decider, execution: Execution, said: object) -> str:
+def _refused_vote(tx: Tx, policy: Policy, decider: Decider, execution: Execution, said: object) -> str:
     if isinstance(said, Ask):
         who = ", ".join(said.deciders) or "nobody yet"
-        own = said.terms.four_eyes and decider.person == execution.asker
+        own = said.terms.four_eyes and decider.person == policy.asker_of(execution)
         hint = " Whoever asked may not approve it: that takes other eyes." if own else ""
     else:
         who = "nobody, as the policy stands now"
@@ -152,7 +152,7 @@ def _stop(tx: Tx, policy: Policy, decider: Decider, execution: Execution) -> str
         return _already(execution)
     said = policy.judge_execution(execution)
     deciders = said.deciders if isinstance(said, Ask) else ()
-    if decider.person not in {execution.asker, *deciders} and not policy.is_owner(decider.person):
+    if decider.person not in {policy.asker_of(execution), *deciders} and not policy.is_owner(decider.person):
         tx.executions.step(execution.id, "refused_stop", by=decider.person)
         return f"You may not stop {execution.id}. Who may: {execution.asker}, its deciders, and the owners."
     if execution.state in WAITING:

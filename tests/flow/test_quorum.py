@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from bot.domain.directory import Directory, Person
 from bot.domain.execution import Execution, ExecutionState
-from bot.domain.message import Action
-from bot.domain.policy import Rule, Verdict
+from bot.domain.message import Action, Sender
+from bot.domain.policy import Policy, Rule, Verdict
+from bot.domain.session import PersonId
 from bot.domain.terms import Terms
-from tests.flow.stage import ANN, BOB, CY, Stage, policy
+from tests.flow.stage import ANN, BOB, CY, PEOPLE, Stage, policy
 from tests.platforms.forms import text_of
 
 S = ExecutionState
@@ -105,6 +107,35 @@ async def test_f069_with_four_eyes_the_asker_is_refused_and_told_why(stage: Stag
     assert "Whoever asked may not approve it" in note
     await stage.in_state(execution, S.AWAITING_APPROVAL)
     await stage.press(execution, who=BOB)
+    await stage.in_state(execution, S.APPROVED)
+
+
+async def test_f069_whoever_asked_stays_whoever_asked_when_the_config_gives_them_another_name(stage: Stage) -> None:
+    stage.policy = policy(FOUR_EYES)
+    execution = await stage.shown()
+    ann = Person(name="ann", ids=(PersonId("discord:U1"),))
+    rule = replace(FOUR_EYES, deciders=("bob", "ann"))
+    stage.policy = Policy(directory=Directory(people=(*PEOPLE.people, ann)), owners=("bob",), rules=(rule,))
+
+    note = await stage.press(execution, who=ANN)
+
+    assert note is not None
+    assert "Whoever asked may not approve it" in note
+    await stage.in_state(execution, S.AWAITING_APPROVAL)
+    assert await stage.press(execution, Action.STOP, who=ANN) == f"⏹ {execution.id} is cancelled, nothing ran."
+
+
+async def test_f069_nobody_is_taken_for_whoever_asked_by_a_name_that_they_were_given_since(stage: Stage) -> None:
+    ann = Person(name="ann", ids=(PersonId("discord:U1"),))
+    rule = replace(FOUR_EYES, deciders=("bob", "ann"))
+    stage.policy = Policy(directory=Directory(people=(*PEOPLE.people, ann)), owners=("bob",), rules=(rule,))
+    execution = await stage.shown()
+    assert execution.asker == "ann"
+    another = Person(name="ann", ids=(PersonId("discord:U9"),))
+    stage.policy = Policy(directory=Directory(people=(*PEOPLE.people, another)), owners=("bob",), rules=(rule,))
+
+    await stage.press(execution, who=Sender(native="U9", name="Ann"))
+
     await stage.in_state(execution, S.APPROVED)
 
 
