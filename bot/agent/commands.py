@@ -15,9 +15,9 @@ from bot.domain.event import Input, InputKind
 from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState
 from bot.domain.grant import line as grant_line
 from bot.domain.node import Pairing
-from bot.domain.parts import cut_middle, duration
+from bot.domain.parts import duration
 from bot.domain.render import LISTED_CHARS
-from bot.domain.results import title
+from bot.domain.results import listed_command, title
 from bot.domain.session import PeerKind, PersonId
 from bot.domain.verdict import Ask as AskVerdict
 from bot.domain.words import USAGE, Again, Edit, Plain, Run, ShowWhole, Unclear, Why, parse_words
@@ -163,7 +163,7 @@ class CommandsAgent:
         # Rooms have readers that the place that asked has not: what was asked elsewhere is shown to the decider alone.
         alone = one.address is not None and one.address.peer.kind is PeerKind.DIRECT
         lines = [
-            f"{e.id}  {cut_middle(_one_line(e), LISTED_CHARS, '') if alone or e.session == one.session else _ELSEWHERE}"
+            f"{e.id}  {listed_command(e, LISTED_CHARS) if alone or e.session == one.session else _ELSEWHERE}"
             f"  on {e.node_name}, asked by {e.asker}"
             for e in found[:_LISTED]
         ]
@@ -182,7 +182,7 @@ class CommandsAgent:
         )
         if not found:
             return "Nothing was asked for in this conversation yet. Begin with: run uptime", None
-        lines = [f"{e.id}  {title(e)}  {_took(e)}{cut_middle(_one_line(e), 60, '')}" for e in found]
+        lines = [f"{e.id}  {title(e)}  {_took(e)}{listed_command(e, 60)}" for e in found]
         return "The newest of this conversation:", "\n".join(lines)
 
     async def _grants(self, one: Input) -> tuple[str, str | None]:
@@ -228,10 +228,6 @@ def _until(at: float) -> str:
 
 def _clock(at: float) -> str:
     return datetime.fromtimestamp(at, tz=UTC).strftime("%H:%M:%S")
-
-
-def _one_line(execution: Execution) -> str:
-    return " ⏎ ".join(execution.shown.text.splitlines())
 
 
 def _took(execution: Execution) -> str:

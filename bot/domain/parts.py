@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 
+from bot.domain.lookalikes import LIKE_LETTERS, LIKE_SIGNS
 from bot.domain.message import Block, Capabilities, Code, Facts, Heading, Instant, Post, Prose, Span
 
 BLOCK_OVERHEAD_CHARS = 24
@@ -34,7 +35,7 @@ def visible(text: str) -> str:
 
     ⟨ itself is shown so too: what is shown, read back, is the text and no other (F-083).
     """
-    return _NOT_PLAIN.sub(lambda found: _shown(found[0], text[found.start() - 1 : found.start()]), text)
+    return _NOT_PLAIN.sub(lambda found: _named_or_shown(text, found.start()), text)
 
 
 def visible_command(text: str) -> str:
@@ -44,42 +45,74 @@ def visible_command(text: str) -> str:
     """
     if text.isascii():
         return visible(text)
-    named = {found.start() for found in _NOT_PLAIN.finditer(text) if _looks_plain(found[0])}
-    for word in _WORD.finditer(text):
-        named.update(_borrowed(word))
+    named = {found.start() for found in _NOT_PLAIN.finditer(text) if _misleads(text, found.start())}
+    for word in _words(text):
+        named.update(_borrowed(text, word))
     return "".join(
-        f"⟨U+{ord(one):04X}⟩" if at in named else one if one in "\n\t" else _shown(one, text[at - 1 : at] if at else "")
+        f"⟨U+{ord(one):04X}⟩" if at in named else one if one in "\n\t" else _named_or_shown(text, at)
         for at, one in enumerate(text)
     )
 
 
-_WORD = re.compile(r"\w(?:[\w\u0300-\u036f])*")
-_LIKE_LETTERS = frozenset(
-    "аеорсухіјѕһԁԛԝѵӏАВЕЅЗІЈКМНОРСТУХҮԌԚԜѴӀ"  # Cyrillic
-    "αγικνορτυχωϲϳΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹϺ"  # Greek
-    "աոսօցգհյքՏՍՕԼ"  # Armenian
-    "ᎪᏴᏟᎠᎬᎻᎫᏦᏞᎷᏢᎡᏚᎢᏙᎳᏃ"  # Cherokee
-)
-_LIKE_SIGNS = frozenset("ıȷɡɑǀǃɩʟꞌ‐‑‒–—―−⁃ˉ‘’‚‛“”„‟′″‵ʹʺʻʼʽˈ´ˋ∕⁄⧸╱∖⧵；∶ː։׃․‥…٫٬⸲∣❘︱∗⁎٭˂˃〈〉❮❯˄‸˜∼～⁓∽‗ˍ؛；‼⁇⁈⁉")
-"""What a shell's letters and signs are taken for, of https://www.unicode.org/Public/security/latest/confusables.txt"""
+def looks_like_itself(text: str) -> bool:
+    """No list that shows it as it is could be read for another command."""
+    return visible_command(text) == visible(text)
+
+
 _BORROWED_SCRIPTS = ("CYRILLIC ", "GREEK ", "ARMENIAN ", "CHEROKEE ", "COPTIC ", "LISU ", "GEORGIAN ")
+_MOST_MARKS = 3
+"""On one letter: Vietnamese and Hebrew have two, Tibetan three. More are painted over the lines around it."""
 
 
-def _looks_plain(character: str) -> bool:
-    """A full-width, mathematical, raised or circled form of a plain one, or a sign that looks like one."""
-    return character in _LIKE_SIGNS or unicodedata.normalize("NFKC", character).isascii()
+def _words(text: str) -> Iterator[range]:
+    """Runs of letters and digits with the marks that belong to them."""
+    start = 0
+    for at in range(len(text) + 1):
+        if at == len(text) or not (text[at].isalnum() or text[at] == "_" or unicodedata.category(text[at])[0] == "M"):
+            if start < at:
+                yield range(start, at)
+            start = at + 1
 
 
-def _borrowed(word: re.Match[str]) -> Iterator[int]:
+def _misleads(text: str, at: int) -> bool:
+    """A full-width, mathematical, raised or circled form of a plain one, a sign that looks like one, or a mark that
+    strikes through or rings one."""
+    folded = unicodedata.normalize("NFKC", text[at])
+    if text[at] in LIKE_SIGNS or folded.isascii() or (folded != text[at] and folded in LIKE_LETTERS):
+        return True
+    if not _is_mark(text[at]):
+        return False
+    base = at - 1
+    while base >= 0 and at - base <= _MOST_MARKS and _is_mark(text[base]):
+        base -= 1
+    return base < 0 or text[base].isascii() or unicodedata.name(text[base], "LATIN ").startswith("LATIN ")
+
+
+def _borrowed(text: str, word: range) -> Iterator[int]:
     """Where a word has letters of a script that it is not written in, or only such as look plain; and accents that are
     characters of their own, because the same letter exists as one."""
-    letters = [(at, one) for at, one in enumerate(word[0], word.start()) if one.isalpha()]
-    others = [(at, one) for at, one in letters if unicodedata.name(one, "").startswith(_BORROWED_SCRIPTS)]
-    is_mixed = any(unicodedata.name(one, "").startswith("LATIN ") for _, one in letters)
-    if is_mixed or all(one in _LIKE_LETTERS for _, one in letters):
-        yield from (at for at, _ in others)
+    letters = [at for at in word if text[at].isalpha() or (text[at].isalnum() and not text[at].isascii())]
+    is_mixed = any(unicodedata.name(text[at], "").startswith("LATIN ") for at in letters)
     if is_mixed:
-        yield from (at for at, one in enumerate(word[0], word.start()) if unicodedata.combining(one))
+        yield from (at for at in letters if _is_of_another_script(text[at]))
+        yield from (at for at in word if unicodedata.combining(text[at]))
+    elif all(text[at] in LIKE_LETTERS for at in letters):
+        yield from letters
+
+
+def _is_of_another_script(letter: str) -> bool:
+    return letter in LIKE_LETTERS or unicodedata.name(letter, "").startswith(_BORROWED_SCRIPTS)
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character) in {"Mn", "Me"}
+
+
+def _named_or_shown(text: str, at: int) -> str:
+    before = text[max(0, at - _MOST_MARKS) : at]
+    if len(before) == _MOST_MARKS and all(map(_is_mark, before)) and _is_mark(text[at]):
+        return f"⟨U+{ord(text[at]):04X}⟩"
+    return _shown(text[at], before[-1:])
 
 
 def _shown(character: str, before: str) -> str:

@@ -33,7 +33,7 @@ from bot.domain.message import (
     Prose,
     Span,
 )
-from bot.domain.parts import cut_middle, duration, fit, size, split, visible
+from bot.domain.parts import cut_middle, duration, fit, size, split, visible, visible_command
 from bot.domain.results import buttons_of, deciders_of, outcome, shown_command, title, whole_output
 from bot.domain.session import Peer
 
@@ -249,10 +249,10 @@ def _facts(execution: Execution) -> tuple[tuple[str, tuple[Span, ...]], ...]:
             # Counted, because blank lines can push the end of a script out of sight (F-083).
             lines = len(command.script.splitlines())
             how = "as a shell script, by" if lines < 2 else f"as a shell script of {lines} lines, by"
-        rows.append(("Runs", (f"{how} {visible(command.executable)}",)))
+        rows.append(("Runs", (f"{how} {visible_command(command.executable)}",)))
         if execution.masked is not None:
             rows.append(("Masked", ("‹secret› stands for a value that is part of what is decided and run",)))
-        rows.append(("Directory", (visible(command.cwd),)))
+        rows.append(("Directory", (visible_command(command.cwd),)))
         rows += [("Runs as", (visible(command.user),))] if command.user else []
         rows.append(("Limits", (_limits(command.limits),)))
         rows += _scripts(command)
@@ -292,7 +292,8 @@ def _scripts(command: Command) -> list[tuple[str, tuple[Span, ...]]]:
     others = [file for file in command.files if file.path != command.executable]
     scripts = [file for file in others if file.path.rpartition("/")[0] not in path]
     shown = [
-        ("Script", (f"{visible(file.path)} (SHA-256 {file.sha256[:12]}…)",)) for file in scripts[:_MAX_SCRIPTS_SHOWN]
+        ("Script", (f"{visible_command(file.path)} (SHA-256 {file.sha256[:12]}…)",))
+        for file in scripts[:_MAX_SCRIPTS_SHOWN]
     ]
     rest = len(others) - len(shown)
     return [*shown, ("Also bound", (f"{rest} more file{'s' if rest > 1 else ''} that it names",))] if rest else [*shown]

@@ -25,7 +25,7 @@ from bot.domain.message import (
     Prose,
     Span,
 )
-from bot.domain.parts import cut_middle, duration, size, visible, visible_command
+from bot.domain.parts import cut_middle, duration, looks_like_itself, size, visible, visible_command
 
 S = ExecutionState
 
@@ -70,6 +70,14 @@ def ending_words(result: ExecutionResult) -> str:
 def shown_command(execution: Execution) -> str:
     """All of what will run, to the letter, with what hides made visible."""
     return visible_command(execution.shown.text)
+
+
+def listed_command(execution: Execution, chars: int) -> str:
+    """In a line of a list, which names nothing: what could be read for another command stands on its card only."""
+    text = execution.shown.text
+    if not looks_like_itself(text):
+        return "(some of its characters look like others; read its card)"
+    return cut_middle(" ⏎ ".join(text.splitlines()), chars, "")
 
 
 def buttons_of(execution: Execution, shown: CommandHash, *actions: Action) -> tuple[Button, ...]:

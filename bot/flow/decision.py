@@ -12,6 +12,7 @@ from bot.domain.command import CommandHash
 from bot.domain.execution import FINAL, WAITING, Execution, ExecutionId, ExecutionState, Trigger
 from bot.domain.grant import offered
 from bot.domain.message import Action
+from bot.domain.parts import looks_like_itself
 from bot.domain.policy import Policy
 from bot.domain.render import LISTED_CHARS
 from bot.domain.results import title
@@ -143,8 +144,10 @@ def _lacking(execution: Execution, asked: Ask, word: Word) -> str | None:
 
 
 def _is_unseen(execution: Execution, here: Peer) -> bool:
-    """A yes that is typed elsewhere may come from somebody who saw a list at most: never for what a list cuts."""
-    return execution.origin.peer != here and len(execution.shown.text) > LISTED_CHARS
+    """A yes that is typed elsewhere may come from somebody who saw a list at most: never for what a list cuts, or
+    leaves to the card."""
+    text = execution.shown.text
+    return execution.origin.peer != here and (len(text) > LISTED_CHARS or not looks_like_itself(text))
 
 
 def _stop(tx: Tx, policy: Policy, decider: Decider, execution: Execution) -> str:

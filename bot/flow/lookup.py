@@ -11,7 +11,7 @@ from bot.domain.node import Pairing
 from bot.domain.parts import cut_middle
 from bot.domain.policy import Policy
 from bot.domain.render import LISTED_CHARS, card
-from bot.domain.results import output_file
+from bot.domain.results import output_file, shown_command
 from bot.domain.session import PersonId, SessionKey
 from bot.domain.verdict import Ask
 from bot.ports import Tx
@@ -69,5 +69,5 @@ def _may_decide(policy: Policy, execution: Execution, person: PersonId) -> bool:
 
 
 def _of(execution: Execution) -> Suggestion:
-    line = " ⏎ ".join(execution.shown.text.splitlines())
+    line = " ⏎ ".join(shown_command(execution).splitlines())
     return Suggestion(value=execution.id, shown=f"{execution.id} · {cut_middle(line, LISTED_CHARS, '')}")

@@ -199,6 +199,16 @@ async def test_f073_in_a_room_what_was_asked_elsewhere_is_named_and_not_shown(st
     assert ["sesame" in str(one.code) for one in (in_room, alone)] == [False, True]
 
 
+async def test_f083_a_list_shows_no_command_that_looks_like_another(stage: Stage) -> None:
+    execution = await stage.shown("c\u0430t x")
+
+    for words in ("pending", "executions"):
+        code = str((await reply(stage, words)).code)
+        assert execution.id in code
+        assert "t x" not in code
+        assert "read its card" in code
+
+
 async def test_who_may_decide_no_more_is_not_shown_what_waits_elsewhere(stage: Stage) -> None:
     await stage.shown("uptime", room="dev")
     stage.policy = CY_DECIDES

@@ -119,6 +119,17 @@ ALIKE = {
     "slashes": ("\u2215etc\u2044x", "⟨U+2215⟩etc⟨U+2044⟩x"),
     "dots": ("\u2024/x\u2026", "⟨U+2024⟩/x⟨U+2026⟩"),
     "an accent of its own": ("caf\u0065\u0301", "cafe⟨U+0301⟩"),
+    "small capitals": ("\u1d04at \u1d0f", "⟨U+1D04⟩at ⟨U+1D0F⟩"),
+    "a script that is not written any more": ("ls \U00010415", "ls ⟨U+10415⟩"),
+    "Lisu, a word": ("\ua4e1\ua4e2", "⟨U+A4E1⟩⟨U+A4E2⟩"),
+    "mathematical Greek": ("\U0001d6a8b", "⟨U+1D6A8⟩b"),
+    "a digit of another script": ("8\u09668", "8⟨U+0966⟩8"),
+    "a stroke of a Chinese letter": ("rm \u4e00rf", "rm ⟨U+4E00⟩rf"),
+    "a long sound for a dash": ("rm \u30fcrf", "rm ⟨U+30FC⟩rf"),
+    "struck out": ("rm -\u0336r\u0336f x", "rm -⟨U+0336⟩r⟨U+0336⟩f x"),
+    "a ring around it": ("rm\u20dd -\u20d2rf", "rm⟨U+20DD⟩ -⟨U+20D2⟩rf"),
+    "a mark on nothing": ("\u0301 x", "⟨U+0301⟩ x"),
+    "more marks than any letter has": ("हि" + "\u0901" * 5, "हि\u0901\u0901\u0901" + "⟨U+0901⟩" * 2),
 }
 
 
@@ -135,6 +146,9 @@ def test_f083_what_looks_plain_in_a_command_and_is_not_is_named(kind: str) -> No
         "echo grüße",
         "echo \u043f\u0440\u0438\u0432\u0435\u0442",
         "echo 日本語ab",
+        "echo 二〇二四 ノート データ",
+        "echo दुःख తెలుగు १२०",
+        "echo ấ ñ ß æ łódź",
         "echo हिन्दी",
         "x ‹secret: token› y",
         "echo 🦆 ❤\ufe0f",
@@ -142,6 +156,12 @@ def test_f083_what_looks_plain_in_a_command_and_is_not_is_named(kind: str) -> No
 )
 def test_a_command_in_another_script_that_looks_like_itself_stays_readable(text: str) -> None:
     assert visible_command(text) == text
+
+
+def test_f083_no_text_is_buried_under_the_marks_of_another_one() -> None:
+    """Dozens of marks on one letter are painted over the lines around it."""
+    assert visible("Z\u0336\u0336\u0336" + "\u0336" * 50 + "x") == "Z\u0336\u0336\u0336" + "⟨U+0336⟩" * 50 + "x"
+    assert visible("हिन्दी דוגמה ế") == "हिन्दी דוגמה ế"
 
 
 def test_f083_output_in_other_scripts_stays_readable_where_a_command_would_be_spelled_out() -> None:

@@ -174,6 +174,16 @@ def test_a_command_without_a_shell_says_so_and_script_files_are_named_with_their
     assert "/usr/bin/python3 (SHA-256" not in text, "the program itself is named above"
 
 
+def test_f083_no_path_on_a_card_looks_like_another() -> None:
+    command = command_of("python3 x.py", files=(FileDigest(path="/srv/\u0430pp/x.py", sha256="b" * 64),))
+    command = replace(command, executable="/opt/\u0440ython3", cwd="/srv/\u0430pp")
+    one = replace(execution(S.AWAITING_APPROVAL, "python3 x.py"), command=command, command_hash=command_hash(command))
+    text = words(card(one, CHAT))
+    assert "Runs: without a shell: /opt/⟨U+0440⟩ython3" in text
+    assert "Directory: /srv/⟨U+0430⟩pp" in text
+    assert "Script: /srv/⟨U+0430⟩pp/x.py" in text
+
+
 def test_an_asker_who_is_called_what_they_are_is_named_once() -> None:
     one = replace(execution(S.RUNNING), asker=PersonId("Ada"))
     assert "Asked by: Ada, <1700000000>" in words(card(one, CHAT))

@@ -181,6 +181,14 @@ async def test_f083_a_yes_that_is_typed_elsewhere_counts_only_for_what_a_list_sh
     assert len(await stage.store.read(lambda tx: tx.executions.approvers(execution.id))) == (state is S.APPROVED)
 
 
+async def test_f083_a_yes_that_is_typed_elsewhere_counts_for_no_command_that_looks_like_another(stage: Stage) -> None:
+    execution = await stage.shown("c\u0430t x")
+
+    await stage.say(f"approve {execution.id}", who=BOB, room="dev")
+
+    await stage.in_state(execution, S.AWAITING_APPROVAL)
+
+
 @pytest.mark.parametrize(("words", "room", "state"), [("approve", "ops", S.APPROVED), ("deny", "dev", S.DENIED)])
 async def test_f083_where_its_card_stands_a_typed_yes_counts_and_a_no_counts_anywhere(
     stage: Stage, words: str, room: str, state: ExecutionState

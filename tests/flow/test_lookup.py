@@ -54,6 +54,14 @@ async def test_a_completion_shows_the_command_in_a_line(stage: Stage) -> None:
     assert one.shown == f"{execution.id} · echo one ⏎ echo two"
 
 
+async def test_f083_a_completion_shows_no_command_that_looks_like_another_or_that_hides(stage: Stage) -> None:
+    alike, hidden = await stage.shown("c\u0430t x"), await stage.shown("echo 'a\u202eb'")
+
+    shown = {one.value: one.shown for one in await stage.intake.suggest(a_peer(), BOB, Suggest.PENDING, "")}
+    assert shown[alike.id] == f"{alike.id} · c⟨U+0430⟩t x"
+    assert shown[hidden.id] == f"{hidden.id} · echo 'a⟨U+202E⟩b'"
+
+
 async def test_the_private_view_holds_what_the_person_may_decide_and_its_buttons_decide(stage: Stage) -> None:
     execution = await stage.shown()
     assert await stage.intake.awaiting(CHANNEL, ANN) == ()
