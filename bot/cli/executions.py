@@ -14,6 +14,7 @@ from bot.domain.execution import Execution, ExecutionId, ExecutionState
 from bot.domain.parts import duration
 from bot.domain.results import ending_words, title
 from bot.domain.session import DEFAULT_ACCOUNT, format_key
+from bot.domain.unmasked import shown_path
 from bot.domain.words import parse_id
 from bot.errors import HomingError, Malformed
 from bot.inquiry import MAX_COUNTED, OPEN, Chain, Standing, Telling, is_heard, listed, standing, why
@@ -181,9 +182,8 @@ def chain_lines(chain: Chain, times: shown.Times) -> list[str]:
     ]
     command = execution.command
     if command is not None:
-        lines += [
-            f"runs       {command.executable} in {command.cwd}, {'a shell script' if command.script else 'no shell'}"
-        ]
+        program = shown_path(execution, command.executable)
+        lines += [f"runs       {program} in {command.cwd}, {'a shell script' if command.script else 'no shell'}"]
         lines += [f"hash       {execution.command_hash}"]
     if execution.deciders:
         lines += [f"deciders   {', '.join(execution.deciders)}"]

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from bot.domain.command import Command, CommandHash, Limits, command_to_json, limits_to_json
 from bot.domain.execution import Execution, ExecutionId, ExecutionResult, Trigger, storable
 from bot.domain.session import format_key
+from bot.domain.unmasked import shown_path
 from bot.errors import Malformed
 
 FORM = 1
@@ -23,8 +24,6 @@ GENESIS = "0" * 64
 """What the first line follows."""
 REDACTED = "redacted"
 """The kind of a line that says which bodies are gone. It keeps its own body: it is what explains the others."""
-HIDDEN = "•••"
-"""In the place of a path that could give away what was masked."""
 MAX_TEXT_CHARS = 16_000
 """Of one text in a body. A request has 8,000 at most; longer is only what somebody wants to fill our disk with."""
 
@@ -36,8 +35,6 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _SPECIAL = re.compile(r"\\u0000|[:,\[]-?[0-9]+[.eE]|NaN|Infinity")
 """What may be NUL or a float, in JSON; a text that looks like one is taken for one, which costs a look."""
-_MARK = re.compile("‹secret[^›]*›")
-"""Of `Masker`, in whose words something was masked."""
 _KEYS = frozenset({"form", "seq", "at", "kind", "execution", "previous", "body", "body_hash", "hash"})
 
 
@@ -265,23 +262,9 @@ def _shown_command(execution: Execution, command: Command) -> dict[str, object]:
     form["limits"] = _shown_limits(command.limits)
     if execution.masked is None:
         return form
-    masked, asked = execution.masked, execution.request
-    plain = [
-        # Where the row was wiped both hold the mark.
-        before == after and _MARK.search(after) is None
-        for before, after in zip(asked.argv, masked.argv, strict=False)
-    ]
-    words = [word for word, is_plain in zip(masked.argv, plain, strict=False) if is_plain]
-    known = {word.rpartition("/")[2] for word in (*words, *_MARK.sub(" ", masked.script or "").split())}
-
-    def shown(path: str) -> str:
-        # The node made a path of a word. Where the word is masked its path says the same in clear.
-        is_program = path == command.executable and plain[:1] == [True]
-        return path if is_program or path.rpartition("/")[2] in known else HIDDEN
-
-    form["argv"], form["script"] = masked.argv, masked.script
-    form["executable"] = shown(command.executable)
-    form["files"] = [{"path": shown(file.path), "sha256": file.sha256} for file in command.files]
+    form["argv"], form["script"] = execution.masked.argv, execution.masked.script
+    form["executable"] = shown_path(execution, command.executable)
+    form["files"] = [{"path": shown_path(execution, file.path), "sha256": file.sha256} for file in command.files]
     return form
 
 

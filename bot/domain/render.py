@@ -36,6 +36,7 @@ from bot.domain.message import (
 from bot.domain.parts import cut_middle, duration, fit, size, split, visible, visible_command
 from bot.domain.results import buttons_of, deciders_of, outcome, shown_command, title, whole_output
 from bot.domain.session import Peer
+from bot.domain.unmasked import shown_path
 
 S = ExecutionState
 
@@ -249,13 +250,13 @@ def _facts(execution: Execution) -> tuple[tuple[str, tuple[Span, ...]], ...]:
             # Counted, because blank lines can push the end of a script out of sight (F-083).
             lines = len(command.script.splitlines())
             how = "as a shell script, by" if lines < 2 else f"as a shell script of {lines} lines, by"
-        rows.append(("Runs", (f"{how} {visible_command(command.executable)}",)))
+        rows.append(("Runs", (f"{how} {visible_command(shown_path(execution, command.executable))}",)))
         if execution.masked is not None:
             rows.append(("Masked", ("‹secret› stands for a value that is part of what is decided and run",)))
         rows.append(("Directory", (visible_command(command.cwd),)))
         rows += [("Runs as", (visible(command.user),))] if command.user else []
         rows.append(("Limits", (_limits(command.limits),)))
-        rows += _scripts(command)
+        rows += _scripts(execution, command)
     asker = visible(execution.asker_name)
     own = visible(execution.asker)
     rows.append(("Asked by", (asker if asker == own else f"{asker} ({own})", ", ", Instant(execution.created_at))))
@@ -286,13 +287,13 @@ def _limits(limits: Limits) -> str:
     return ", ".join(words)
 
 
-def _scripts(command: Command) -> list[tuple[str, tuple[Span, ...]]]:
+def _scripts(execution: Execution, command: Command) -> list[tuple[str, tuple[Span, ...]]]:
     """What else it runs, with its digest. Programs of the search path are bound as well, and counted: they are many."""
     path = dict(command.env).get("PATH", "").split(":")
     others = [file for file in command.files if file.path != command.executable]
     scripts = [file for file in others if file.path.rpartition("/")[0] not in path]
     shown = [
-        ("Script", (f"{visible_command(file.path)} (SHA-256 {file.sha256[:12]}…)",))
+        ("Script", (f"{visible_command(shown_path(execution, file.path))} (SHA-256 {file.sha256[:12]}…)",))
         for file in scripts[:_MAX_SCRIPTS_SHOWN]
     ]
     rest = len(others) - len(shown)

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from bot.domain.command import Limits, NodeFingerprint
+from bot.domain.command import Limits, NodeFingerprint, Request
 from bot.domain.event import ClaimToken, Input, InputKind, NewEvent, Payload, Say, ShowOutput
 from bot.domain.execution import (
     ID_ALPHABET,
@@ -27,8 +27,10 @@ from bot.domain.mask import Masker
 from bot.domain.node import Node, Pairing
 from bot.domain.policy import Subject, analysed
 from bot.domain.retry import delay_s
-from bot.domain.session import PersonId, ReturnAddress
+from bot.domain.session import Peer, PersonId, ReturnAddress
+from bot.domain.unmasked import may_start_it
 from bot.domain.verdict import Ask as AskPeople
+from bot.domain.verdict import Refuse
 from bot.errors import HomingError, StaleRow
 from bot.flow.outcome import leave
 from bot.flow.signals import Signals
@@ -50,6 +52,10 @@ _MAX_WAITING = 50
 """Commands of one session that wait for people or for a node. The worst real turn that we know asked for 63."""
 _PREPARED_WITHIN_S = 20.0
 """An inspection is bounded at 10 s; after twice that the node has gone."""
+_HIDES = (
+    "it holds what looks like a secret, and what it starts is not known before a shell or an interpreter has read it: "
+    "nobody could see what they approve; keep the secret on the node, in a file or a variable, and ask without it"
+)
 SETTLING_S = 10.0
 """Nodes try again after 0.5, 1, 2 and 4 s when their gateway went away: by then those that are there are back."""
 
@@ -172,13 +178,8 @@ class Turns:
         if isinstance(replaced, str):
             _say(tx, asked, origin, Say(text=replaced), identity)
             return
-        refusal = self.policies.now.refuses_unseen(
-            peer=origin.peer,
-            asker=asked.person,
-            node_name=found.name,
-            subject=Subject(analysis=analysed(step.request)),
-        )
         masked = self.masker.request(step.request)
+        refusal = self._refusal(origin.peer, asked.person, found.name, step.request, is_masked=masked != step.request)
         seed = f"{asked.id}:{asked.created_at!r}:{identity}"
         execution = Execution(
             id=draw_id(f"{seed}:0"),
@@ -207,6 +208,16 @@ class Turns:
         elif found.fingerprint not in connected and tx.now >= self.settled_at:
             reason = f"the node {found.name} is not connected; ask again when it is back"
             leave(tx, execution, Trigger.REFUSE, by="gateway", reason=reason)
+
+    def _refusal(
+        self, peer: Peer, asker: PersonId, node_name: str, request: Request, *, is_masked: bool
+    ) -> Refuse | None:
+        """What needs no look of the node."""
+        subject = Subject(analysis=analysed(request))
+        refusal = self.policies.now.refuses_unseen(peer=peer, asker=asker, node_name=node_name, subject=subject)
+        if refusal is None and is_masked and may_start_it(request):
+            return Refuse(rule="no mark hides a program", reason=_HIDES)
+        return refusal
 
     def _replaced(self, tx: Tx, execution_id: ExecutionId, person: PersonId) -> Execution | str:
         """The execution that is to go, locked; or why it does not."""

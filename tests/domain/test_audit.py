@@ -11,7 +11,6 @@ import pytest
 
 from bot.domain.audit import (
     GENESIS,
-    HIDDEN,
     MAX_TEXT_CHARS,
     Fields,
     Head,
@@ -38,6 +37,7 @@ from bot.domain.audit_check import (
 from bot.domain.command import CommandHash, FileDigest, Request, parse_request
 from bot.domain.execution import Chunk, Ending, Execution, ExecutionId, ExecutionResult, Output, Stream
 from bot.domain.session import PersonId
+from bot.domain.unmasked import HIDDEN
 from bot.errors import Malformed
 from tests.store import made
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.domain.command import command_hash, parse_request
+from bot.domain.command import FileDigest, command_hash, parse_request
 from bot.domain.execution import Execution, ExecutionState
 from bot.domain.mask import Masker
 from bot.domain.message import Action
@@ -41,6 +41,55 @@ async def test_f119_the_node_gets_the_true_command_and_everybody_else_the_masked
     assert "login ‹secret›" in stage.posts()[-1]
     assert SECRET not in "".join(stage.posts())
     assert SECRET in await rows(stage, execution)
+
+
+async def test_f119_no_path_on_a_card_gives_away_what_the_command_has_masked(stage: Stage) -> None:
+    text = f"python3 /srv/{SECRET}/x.py /srv/{SECRET}"
+    seen = inspected(NODE, parse_request(text), stage.limits)
+    script = FileDigest(path=f"/srv/{SECRET}/x.py", sha256="b" * 64)
+    stage.hub.inspect_answers.append(replace(seen, files=(*seen.files, script)))
+
+    await stage.shown(text)
+
+    assert "python3 /srv/‹secret›/x.py" in stage.posts()[-1]
+    assert "Script: •••" in stage.posts()[-1]
+    assert SECRET not in "".join(stage.posts())
+
+
+async def test_f119_a_program_under_a_masked_path_is_no_path_on_the_card(stage: Stage) -> None:
+    text = f"/srv/{SECRET}/run x"
+    seen = inspected(NODE, parse_request(text), stage.limits)
+    stage.hub.inspect_answers.append(replace(seen, executable=f"/srv/{SECRET}/run"))
+
+    await stage.shown(text)
+
+    assert "Runs: without a shell: •••" in stage.posts()[-1]
+    assert SECRET not in "".join(stage.posts())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PASSWORD='rm -rf /srv'; $PASSWORD",
+        "for x in -password reboot; do $x; done",
+        "echo --password reboot | cut -c 12- | sh",
+        "env PASSWORD=reboot sh -c '$PASSWORD'",
+        "MY_TOKEN=reboot12; eval $MY_TOKEN",
+        f"$X {SECRET}",
+    ],
+)
+async def test_f083_nobody_is_asked_about_a_secret_that_may_be_what_is_started(stage: Stage, text: str) -> None:
+    execution = await stage.asked(text)
+
+    refused = await stage.in_state(execution, S.REFUSED)
+    assert refused.reason is not None
+    assert "keep the secret on the node" in refused.reason
+    assert stage.hub.inspections == []
+
+
+async def test_a_secret_that_is_handed_to_what_can_be_read_is_asked_about(stage: Stage) -> None:
+    for text in (COMMAND, f"PGPASSWORD={SECRET} psql -l | wc -l", f"mysql -p{SECRET} -e 'select 1'"):
+        await stage.in_state(await stage.asked(text), S.AWAITING_APPROVAL)
 
 
 async def test_f119_after_its_end_no_row_holds_the_secret_and_the_hash_is_still_that_of_what_ran(stage: Stage) -> None:
