@@ -38,8 +38,10 @@ COLUMNS = (
     "body_hash",
     "hash",
 )
-_FORMULA = ("=", "+", "-", "@")
-"""What a spreadsheet would compute: https://owasp.org/www-community/attacks/CSV_Injection"""
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet would compute, in full width too: https://owasp.org/www-community/attacks/CSV_Injection"""
+_BLANKS = " \u00a0\u3000"
+"""What some take off before they look."""
 
 
 _HIDING = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -158,7 +160,7 @@ def inner(fields: Mapping[str, object], name: str, part: str) -> object:
 def _harmless(value: object) -> str:
     """For eyes: what counts is the body. On one line, and computed by no spreadsheet."""
     text = "" if value is None else _HIDING.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(value))
-    return f"'{text}" if text.startswith(_FORMULA) and not isinstance(value, int) else text
+    return f"'{text}" if text.lstrip(_BLANKS).startswith(_FORMULA) and not isinstance(value, int) else text
 
 
 def _row(cells: Iterable[str]) -> str:

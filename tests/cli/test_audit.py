@@ -127,6 +127,7 @@ def test_a_cut_end_shows_by_a_head_that_was_kept(here: Here, exported: tuple[Ter
 
 
 def test_a_table_is_checked_to_the_letter_too_and_computes_nothing(here: Here, filled: Terminal) -> None:
+    asyncio.run(note(filled, "\uff1dcmd|' /C calc'!A0", " =1"))
     asyncio.run(note(filled, "=cmd|' /C calc'!A0", "-1"))
     ended = here.homing("audit", "export", "--format", "csv")
     assert ended.code == 0
@@ -135,6 +136,7 @@ def test_a_table_is_checked_to_the_letter_too_and_computes_nothing(here: Here, f
     rows = list(csv.DictReader(ended.out.splitlines()))
     assert rows[0]["request"] == "df -h"
     assert rows[0]["node"] == "web-1"
+    assert [row["by"] for row in rows[-4:-2]] == ["'\uff1dcmd|' /C calc'!A0", "' =1"]
     assert [row["by"] for row in rows[-2:]] == ["'=cmd|' /C calc'!A0", "'-1"]
     assert rows[-1]["reason"] == "'=1+1⟨U+000A⟩⟨"
     assert next(row["exit"] for row in rows if row["kind"] == "finish") == "0"
