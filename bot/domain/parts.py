@@ -38,6 +38,11 @@ def visible(text: str) -> str:
     return _NOT_PLAIN.sub(lambda found: _named_or_shown(text, found.start()), text)
 
 
+def in_a_line(text: str) -> str:
+    """As `visible`, for words of others beside ours: a line end in them would begin what looks like our next line."""
+    return visible(text).replace("\n", " ⏎ ").replace("\t", "⟨U+0009⟩")
+
+
 def visible_command(text: str) -> str:
     """As `visible`, and what looks like a plain letter or sign and is none is named too: one command, one look.
 

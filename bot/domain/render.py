@@ -33,7 +33,7 @@ from bot.domain.message import (
     Prose,
     Span,
 )
-from bot.domain.parts import cut_middle, duration, fit, size, split, visible, visible_command
+from bot.domain.parts import cut_middle, duration, fit, in_a_line, size, split, visible, visible_command
 from bot.domain.results import buttons_of, deciders_of, outcome, shown_command, title, whole_output
 from bot.domain.session import Peer
 from bot.domain.unmasked import shown_path
@@ -178,7 +178,7 @@ def _gone(execution_id: str) -> Post:
 
 
 def _short_card(execution: Execution) -> Post:
-    line = f"{title(execution)} · {execution.id}" + (f": {visible(execution.reason)}" if execution.reason else "")
+    line = f"{title(execution)} · {execution.id}" + (f": {in_a_line(execution.reason)}" if execution.reason else "")
     return Post(
         kind=PostKind.NOTICE,
         blocks=(Prose(spans=(line,)),),
@@ -203,7 +203,7 @@ def _status(execution: Execution) -> tuple[Span, ...]:
             took = f" after {duration(execution.result.duration_s)}" if execution.result is not None else ""
             return (f"Ended{took}. The result is a message of its own.",)
         case _:
-            return (visible(execution.reason or "No reason was given."),)
+            return (in_a_line(execution.reason or "No reason was given."),)
 
 
 def _awaited(execution: Execution) -> str:
@@ -257,8 +257,8 @@ def _facts(execution: Execution) -> tuple[tuple[str, tuple[Span, ...]], ...]:
         rows += [("Runs as", (visible(command.user),))] if command.user else []
         rows.append(("Limits", (_limits(command.limits),)))
         rows += _scripts(execution, command)
-    asker = visible(execution.asker_name)
-    own = visible(execution.asker)
+    asker = in_a_line(execution.asker_name)
+    own = in_a_line(execution.asker)
     rows.append(("Asked by", (asker if asker == own else f"{asker} ({own})", ", ", Instant(execution.created_at))))
     if execution.state in WAITING and execution.state is not S.AWAITING_APPROVAL:
         rows.append(("Expires", (Instant(execution.expires_at),)))

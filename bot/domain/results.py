@@ -25,7 +25,7 @@ from bot.domain.message import (
     Prose,
     Span,
 )
-from bot.domain.parts import cut_middle, duration, looks_like_itself, size, visible, visible_command
+from bot.domain.parts import cut_middle, duration, in_a_line, looks_like_itself, size, visible, visible_command
 
 S = ExecutionState
 
@@ -116,7 +116,7 @@ def outcome(execution: Execution, state: ExecutionState, capabilities: Capabilit
         rows.append(("Decided by", (deciders_of(execution),)))
     # `reason` is of the state that the execution is in now; a loss that was resolved meanwhile has lost its own.
     if execution.reason and execution.state is state:
-        rows.append(("Reason", (visible(execution.reason),)))
+        rows.append(("Reason", (in_a_line(execution.reason),)))
     blocks: list[Block] = [
         Heading(spans=(heading,)),
         Code(text=cut_middle(shown_command(execution), capabilities.code_chars // 4, ""), label="Command"),

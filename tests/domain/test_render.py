@@ -35,7 +35,7 @@ from bot.domain.message import (
 )
 from bot.domain.parts import MAX_PARTS, size, visible
 from bot.domain.render import Line, card, card_line, fits_one_message, render
-from bot.domain.results import ending_words, title
+from bot.domain.results import ending_words, outcome, title
 from bot.domain.session import AccountName, NativeId, Peer, PersonId, ThreadId
 from bot.domain.terms import Terms
 from tests.domain.made import CHAT, PEER, command_of, execution, result, said
@@ -182,6 +182,21 @@ def test_f083_no_path_on_a_card_looks_like_another() -> None:
     assert "Runs: without a shell: /opt/⟨U+0440⟩ython3" in text
     assert "Directory: /srv/⟨U+0430⟩pp" in text
     assert "Script: /srv/⟨U+0430⟩pp/x.py" in text
+
+
+@pytest.mark.parametrize("state", [S.AWAITING_APPROVAL, S.DENIED, S.REFUSED])
+def test_f116_no_name_and_no_reason_begins_what_looks_like_the_next_line_of_ours(state: ExecutionState) -> None:
+    forged = "x\nDecided by: cleo\tApproved"
+    one = replace(execution(state, reason=forged), asker_name=forged)
+    bare = replace(one, command=None, command_hash=None)
+    posts = [
+        card(one, CHAT),
+        *([outcome(one, state, CHAT), card(bare, CHAT)] if state is not S.AWAITING_APPROVAL else []),
+    ]
+    for post in posts:
+        text = words(post)
+        assert "x ⏎ Decided by: cleo⟨U+0009⟩Approved" in text
+        assert "\nDecided by: cleo" not in text
 
 
 def test_an_asker_who_is_called_what_they_are_is_named_once() -> None:
