@@ -7,6 +7,7 @@ disk but where directories really are.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,7 +127,8 @@ class Rules:
 
 
 def _shown(unit: Unit) -> str:
-    text = " ".join("…" if word is None else word for word in unit.views[0].words)
+    # With its quotes: without them the gateway could not see how far a password goes that it has to mask.
+    text = " ".join("…" if word is None else shlex.quote(word) for word in unit.views[0].words)
     return f"“{text[:_MAX_SHOWN_CHARS]}{'…' if len(text) > _MAX_SHOWN_CHARS else ''}”"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.command import Command, Limits, parse_request
+from bot.domain.mask import Masker
 from bot.errors import ConfigError
 from bot.node.rules_file import RulesFile, read_rules
 from bot.node.rules_shown import EXAMPLE, opening_words
@@ -48,6 +49,18 @@ def tool(path: Path, text: str = "#!/bin/sh\necho hi\n") -> Path:
 def test_without_a_policy_anything_that_was_approved_runs(given: NodeSettings) -> None:
     for text in ("uptime", "rm -rf x", "for i in 1 2; do echo $i; done", "sh -c 'id'", "$CMD x"):
         assert reason(given, text) is None
+
+
+def test_f119_a_refusal_says_words_as_they_were_written_so_that_a_secret_among_them_is_masked_whole(
+    given: NodeSettings,
+) -> None:
+    for rules in ('deny = ["echo **"]\n', 'commands = ["id"]\n'):
+        said = reason(with_rules(given, rules), "echo --password 'correct horse staple' -x")
+        assert said is not None
+        assert "echo --password 'correct horse staple' -x" in said
+        masked = Masker().text(said)
+        assert "echo --password '‹secret: password›' -x" in masked
+        assert "horse" not in masked
 
 
 RUNS = 'commands = ["uptime", "df **", "echo *", "timeout 5 uptime", "sh -c \'uptime; id\'", "id", "nice **"]\n'
