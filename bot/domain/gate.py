@@ -201,12 +201,13 @@ def is_listed(admission: Admission, policy: Policy, channel: ChannelName, sender
 
 
 def is_decider(policy: Policy, channel: ChannelName, sender: Sender) -> bool:
-    """Whether any rule that asks, or the default, has this person decide."""
+    """Whether any rule that asks, or the default, has this person decide, be it only once nobody else has."""
     person: PersonId = policy.directory.identify(channel, sender.native)
     if policy.is_owner(person):
         return True
     return any(
-        rule.action is Verdict.ASK and person in policy.directory.expand(rule.deciders or ()) for rule in policy.rules
+        rule.action is Verdict.ASK and person in policy.directory.expand((*(rule.deciders or ()), *rule.escalate_to))
+        for rule in policy.rules
     )
 
 

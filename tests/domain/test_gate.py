@@ -78,6 +78,7 @@ def hear(
     *,
     peer: Peer | None = None,
     space: str | None = None,
+    policy: Policy = POLICY,
     is_addressed: bool = True,
 ) -> Heard:
     message = InboundMessage(
@@ -90,7 +91,7 @@ def hear(
         space=space,
         is_addressed=is_addressed,
     )
-    return gate(admission).hear(POLICY, message, parse_words(text))
+    return gate(admission).hear(policy, message, parse_words(text))
 
 
 def alone(admission: Admission, who: str, text: str = "run df -h") -> Heard:
@@ -249,6 +250,17 @@ def test_a_reaction_counts_for_deciders_everywhere_and_for_others_where_they_are
     assert gate(closed).take_reaction(POLICY, a_reaction(ADA_ID, a_peer())) == Admit()
     assert gate(closed).take_reaction(POLICY, a_reaction(BOB_ID, a_peer())) == Ignore(Closed.ROOMS_OFF)
     assert gate(ALLOWED).take_reaction(POLICY, a_reaction(BOB_ID, a_peer())) == Admit()
+
+
+def test_whom_a_rule_escalates_to_decides_and_is_heard() -> None:
+    closed = Admission(dm_policy=ALLOWLIST, allow_from=(), rooms=frozenset({ROOM}))
+    rule = replace(POLICY.rules[0], escalate_after_s=60.0, escalate_to=("slack:U7",))
+    reaction = a_reaction("U7", a_peer())
+    assert hear(closed, "U7", "approve 7K3Q9A") == Ignore(Closed.NOT_ON_THE_LIST)
+    assert gate(closed).take_reaction(POLICY, reaction) == Ignore(Closed.NOT_ON_THE_LIST)
+    wider = replace(POLICY, rules=(rule,))
+    assert hear(closed, "U7", "approve 7K3Q9A", policy=wider) == Admit()
+    assert gate(closed).take_reaction(wider, reaction) == Admit()
 
 
 # --- accounts ----------------------------------------------------------------------------------------
