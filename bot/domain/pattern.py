@@ -33,7 +33,7 @@ class _Glob:
     def in_words(self) -> str:
         if len(self.pieces) == 1:
             return shlex.quote(self.pieces[0])
-        return "any one word" if self.pieces == ("", "") else f"one word like {'*'.join(self.pieces)}"
+        return "any one word that is no option" if self.pieces == ("", "") else f"one word like {'*'.join(self.pieces)}"
 
     def fits(self, word: str) -> bool:
         first, *rest = self.pieces
@@ -50,12 +50,17 @@ class _Glob:
             at += len(piece)
         return True
 
-    def climbs(self, word: str) -> bool:
-        """Its stars take a way up: /var/log/* reads as what is in there, and /var/log/../../etc/shadow is not.
+    def strays(self, word: str) -> bool:
+        """Its stars take what nobody reads them as.
 
-        A star alone is any one word, whatever it says.
+        An option: `mv * /backup` reads as any file, and `mv -t/etc /backup` is another command. A way up: /var/log/*
+        reads as what is in there, and /var/log/../../etc/shadow is not. A star alone is any other word.
         """
-        if ".." not in word or len(self.pieces) == 1 or self.pieces == ("", ""):
+        if len(self.pieces) == 1:
+            return False
+        if self.pieces[0] == "" and word.startswith("-"):
+            return True
+        if ".." not in word or self.pieces == ("", ""):
             return False
         return len(_UP.findall(word)) > len(_UP.findall("*".join(self.pieces)))
 
@@ -112,7 +117,7 @@ class Pattern:
             return False
         if not self._program_fits(program, executable) or not self._words_fit(words):
             return False
-        return not any(glob.climbs(word or "") for glob, word in zip(self._globs, words, strict=False))
+        return not any(glob.strays(word or "") for glob, word in zip(self._globs, words, strict=False))
 
     def _program_fits(self, program: str, executable: str | None) -> bool:
         if not self._globs:

@@ -37,14 +37,17 @@ async def test_the_list_shows_what_is_allowed_and_with_all_what_was(with_grants:
     every = with_grants.homing("grants", "list", "--all", "--json").json()
     assert [(one["id"], one["state"]) for one in every] == [(GRANT.id, "live"), (OVER.id, "expired")]
     table = with_grants.homing("grants", "list").out
-    assert "what fits df * (df, then any one word)" in table
+    assert "what fits df * (df, then any one word that is no option)" in table
     assert "CET" in table
 
 
 async def test_one_is_explained_in_words(with_grants: Terminal) -> None:
     ended = with_grants.homing("grants", "show", f"`{GRANT.id.lower()}`")
     assert (ended.code, ended.err) == (0, "")
-    for said in ("what fits df * (df, then any one word) on web-1 (as /usr/bin/df), for ann,", "and its threads"):
+    for said in (
+        "what fits df * (df, then any one word that is no option) on web-1 (as /usr/bin/df), for ann,",
+        "and its threads",
+    ):
         assert said in ended.out
     for said in ("given      by bob", "used       1 time, last", "/srv, as the account homing, without a shell"):
         assert said in ended.out

@@ -99,7 +99,7 @@ def test_it_says_in_words_what_it_allows() -> None:
 
 
 def test_a_star_alone_is_said_as_one_word() -> None:
-    assert parse_pattern("df *").in_words() == "df, then any one word"
+    assert parse_pattern("df *").in_words() == "df, then any one word that is no option"
 
 
 def test_it_covers_the_same_command_as_the_node_saw_it() -> None:

@@ -78,20 +78,22 @@ def test_words_that_a_pattern_fits(pattern: str, words: tuple[str, ...]) -> None
     assert loosely(pattern, *words)
 
 
-CLIMBING = [
+STRAYING = [
     ("cat /var/log/*", "/var/log/../../etc/shadow"),
     ("cat /var/log/*", "/var/log/.."),
     ("cat /var/*/log", "/var/x/../../etc/log"),
     ("cat app*", "app/../../etc/shadow"),
     ("dd if=/srv/*", "if=/srv/../etc/shadow"),
     ("cat *.log", "../x.log"),
+    ("cat *", "-"),
+    ("cat *.log", "--output=x.log"),
     ("cat --file=*", "--file=../x"),
     ("cat ../x/*", "../x/../../etc"),
 ]
 
 
-@pytest.mark.parametrize(("pattern", "word"), CLIMBING)
-def test_f085_no_star_climbs_out_of_the_folder_that_a_rule_spells_out(pattern: str, word: str) -> None:
+@pytest.mark.parametrize(("pattern", "word"), STRAYING)
+def test_f085_no_star_climbs_out_of_the_folder_that_is_spelled_out_or_takes_an_option(pattern: str, word: str) -> None:
     program = pattern.split()[0]
     assert not strictly(pattern, program, word)
     assert loosely(pattern, program, word)
@@ -103,6 +105,9 @@ def test_two_stops_that_are_no_way_up_and_those_that_are_spelled_out_fit() -> No
     assert strictly("git diff main..*", "git", "diff", "main..next")
     assert strictly("cat ../x/*", "cat", "../x/y")
     assert strictly("cat *", "cat", "../x")
+    assert strictly("mv * /backup", "mv", "x-t", "/backup")
+    assert not strictly("mv * /backup", "mv", "-t/etc", "/backup")
+    assert strictly("mv -* /backup", "mv", "-f", "/backup")
     assert strictly("cat /var/log/app **", "cat", "/var/log/app", "../x")
 
 
@@ -193,7 +198,8 @@ def test_one_of_a_units_readings_is_enough_and_only_the_outermost_has_an_executa
 
 def test_a_pattern_says_word_by_word_what_it_takes() -> None:
     assert parse_pattern("sudo 'a b' * --n=* **").in_words() == (
-        "sudo, then 'a b', then any one word, then one word like --n=*, then any further words, or none"
+        "sudo, then 'a b', then any one word that is no option, "
+        "then one word like --n=*, then any further words, or none"
     )
     assert parse_pattern("ls").in_words() == "ls"
 

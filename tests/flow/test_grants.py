@@ -189,7 +189,10 @@ async def test_a_pattern_that_the_decider_typed_allows_what_fits_it(granting: St
     execution = await granting.asked("systemctl restart app")
     await granting.say(f"approve {execution.id} always: systemctl restart *", who=BOB)
     await granting.tell_all()
-    assert "what fits systemctl restart * (systemctl, then restart, then any one word) on web-1" in granting.posts()[-1]
+    assert (
+        "what fits systemctl restart * (systemctl, then restart, then any one word that is no option) on web-1"
+        in granting.posts()[-1]
+    )
 
     assert (await granting.asked("systemctl restart db")).state is S.APPROVED
     for command in ("systemctl stop db", "systemctl restart a b", "systemctl restart", "systemctl restart 'a b' | id"):
