@@ -237,7 +237,7 @@ def core_settings(settings: Settings) -> CoreSettings:
         masker=Masker(secrets_of(settings)),
         agent=AgentName(settings.agent.name),
         scope=settings.session.dm_scope,
-        limits=Limits(timeout_s=settings.execution.timeout_s, output_bytes=settings.execution.output_bytes),
+        limits=settings.execution.limits,
         lost_after_s=settings.execution.lost_after_s,
         retention_s=settings.execution.retention_days * 86_400.0,
         cadence_every_s=settings.heartbeat.every_s,

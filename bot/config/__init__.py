@@ -3,8 +3,9 @@
 settings   the models: every key, its unit, its bounds
 accounts   the models of the accounts on the chat networks
 audit      the model of [audit]
+execution  the model of [execution]
 sections   what the models are made of
-values     lengths of time, hours of the day, ids and places as people write them
+values     lengths of time, sizes, hours of the day, ids and places as people write them
 reading    file and environment -> Settings, or every fault at once
 rules      Settings -> the domain's Policy, and what is odd about it
 admissions Settings -> the domain's Gate and the fallbacks of the accounts

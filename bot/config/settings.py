@@ -12,14 +12,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bot.config.accounts import AccountSection, DiscordSection, SlackSection, WhatsAppSection
 from bot.config.audit import AuditSection
+from bot.config.execution import ExecutionSection
 from bot.config.people import NodeGroupSection, PersonSection, RuleSection
 from bot.config.sections import Section, Texts, TimeZone, Word
 from bot.config.values import Hours, Length
-from bot.domain.command import Limits
-from bot.domain.policy import DEFAULT_EXPIRY_S
 from bot.domain.session import DirectScope
-
-_LIMITS = Limits()
 
 ENV_PREFIX = "HOMING_"
 ENV_DELIMITER = "__"
@@ -106,40 +103,6 @@ class HeartbeatSection(Section):
         default=None,
         examples=["08:00-22:00"],
         description="Hours of the day, in [display] time_zone, in which the cadence runs. Left out: always.",
-    )
-
-
-class ExecutionSection(Section):
-    """Limits of what is run, and how long things wait."""
-
-    timeout_s: Length = Field(
-        default=_LIMITS.timeout_s,
-        gt=0,
-        le=86_400 * 7,
-        description='Seconds (or "1h") that a command may run; then its whole process tree is ended.',
-    )
-    output_bytes: int = Field(
-        default=_LIMITS.output_bytes,
-        ge=1_024,
-        le=16 * 1_048_576,
-        description="Bytes of output that are kept, head and tail together; what is cut is said.",
-    )
-    approval_expires_after_s: Length = Field(
-        default=DEFAULT_EXPIRY_S,
-        ge=1,
-        le=86_400 * 7,
-        description='Seconds (or "30m") that an approval waits for people, where its rule does not say. '
-        "Then nothing runs.",
-    )
-    lost_after_s: Length = Field(
-        default=600.0,
-        ge=30,
-        le=86_400,
-        description='Seconds (or "10m") that a node may be silent about a command before its people are told that '
-        "nobody knows. A late report is still told.",
-    )
-    retention_days: float = Field(
-        default=30.0, ge=1, le=3_650, description="Days that ended executions and told messages are kept."
     )
 
 

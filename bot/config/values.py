@@ -1,4 +1,4 @@
-"""Lengths of time, hours of the day, ids and places as people write them in a config; each fault names its remedy.
+"""Lengths of time, sizes, hours of the day, ids and places as people write them in a config; a fault names its remedy.
 
 Deliberately absent: which key holds what. No message here shows the value: it may have come from a secret.
 """
@@ -66,6 +66,26 @@ Length = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": _LENGTH.pattern}]}),
 ]
 """A length of time in seconds; a text with units is taken as well."""
+
+_UNIT_BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def parse_size_bytes(value: object) -> object:
+    """`"512M"` or a number of bytes -> bytes. Other types are left to the model to refuse."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\d{1,15})([KMGT]?)", value.strip())
+    if found is None:
+        raise ValueError('is no size; write bytes (536870912) or a text such as "512M" or "2G"')
+    return int(found[1]) * _UNIT_BYTES[found[2]]
+
+
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size_bytes),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": r"^\d{1,15}[KMGT]?$"}]}),
+]
+"""Bytes; a text with a unit is taken as well."""
 
 
 @dataclass(frozen=True, slots=True)

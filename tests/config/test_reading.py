@@ -10,9 +10,10 @@ import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.app import core_settings
 from bot.config import Settings, example, first_config, load_settings, schema, to_policy, warnings
 from bot.config.values import parse_length_s
-from bot.domain.command import parse_request
+from bot.domain.command import Limits, parse_request
 from bot.domain.policy import Subject, analysed
 from bot.domain.session import AgentName, ChannelName, DirectScope, NativeId, Peer, PeerKind, PersonId
 from bot.domain.verdict import Allow, Ask, Refuse
@@ -273,6 +274,19 @@ def test_defaults_are_what_the_docs_say(tmp_path: Path) -> None:
     assert settings.owners == ()
 
 
+def test_every_limit_of_a_command_can_be_asked_for_and_the_bounds_are_the_nodes(tmp_path: Path) -> None:
+    path = written(tmp_path, '[execution]\ntimeout_s = "1m"\nmemory_bytes = "512M"\nprocesses = 100\nopen_files = 64\n')
+    asked = Limits(timeout_s=60.0, memory_bytes=512 * 2**20, processes=100, open_files=64)
+    assert core_settings(load_settings(path, {})).limits == asked
+    assert core_settings(load_settings(written(tmp_path, ""), {})).limits == Limits()
+    assert (
+        load_settings(written(tmp_path, "[execution]\nmemory_bytes = 16777216\n"), {}).execution.memory_bytes == 2**24
+    )
+    for wrong in ('memory_bytes = "15M"', 'memory_bytes = "half"', "processes = 0", "open_files = 15"):
+        with pytest.raises(ConfigError, match=f"execution.{wrong.split()[0]}"):
+            load_settings(written(tmp_path, f"[execution]\n{wrong}\n"), {})
+
+
 def test_active_hours_are_read(tmp_path: Path) -> None:
     hours = load_settings(written(tmp_path, '[heartbeat]\nactive_hours = "22:00-06:30"\n'), {}).heartbeat.active_hours
     assert hours is not None
@@ -377,7 +391,7 @@ def test_the_examples_defaults_are_the_models(tmp_path: Path) -> None:
 
 def test_the_commented_values_of_the_example_are_valid_too(tmp_path: Path) -> None:
     text = (ROOT / "config.example.toml").read_text(encoding="utf-8")
-    keys = ("public_url", "url", "active_hours", "work_dir")
+    keys = ("public_url", "url", "active_hours", "memory_bytes", "processes", "open_files", "work_dir")
     for key in keys:
         assert f"\n# {key} = " in text
         text = text.replace(f"\n# {key} = ", f"\n{key} = ")
