@@ -45,7 +45,7 @@ def test_no_code_derives_an_address_from_a_key() -> None:
         if isinstance(call.func, ast.Name) and call.func.id == "parse_key"
     }
 
-    assert readers == {"bot/domain/policy.py"}
+    assert readers == {"bot/domain/place.py"}
 
 
 def test_no_wake_carries_data() -> None:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from bot.config.accounts import AccountSection, RoomsSection
 from bot.config.settings import Settings
 from bot.domain.gate import Admission, Gate, RoomPolicy
-from bot.domain.policy import ANYONE, parse_place
+from bot.domain.place import ANYONE, parse_place
 from bot.domain.session import DEFAULT_ACCOUNT, AccountName, AgentName, ChannelName, Peer
 from bot.errors import MalformedKey
 

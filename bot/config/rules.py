@@ -12,7 +12,8 @@ from bot.config.settings import Settings
 from bot.config.values import did_you_mean
 from bot.domain.directory import Directory, Person
 from bot.domain.pattern import parse_pattern
-from bot.domain.policy import ANYONE, DEFAULT_RULE, NodeGroup, Policy, Rule, Verdict, parse_place
+from bot.domain.place import ANYONE, parse_place
+from bot.domain.policy import DEFAULT_RULE, NodeGroup, Policy, Rule, Verdict
 from bot.domain.session import PersonId
 from bot.domain.terms import ONE_YES, Terms
 

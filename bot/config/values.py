@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from bot.domain.pattern import parse_pattern
-from bot.domain.policy import ANYONE, parse_place
+from bot.domain.place import ANYONE, parse_place
 from bot.domain.session import PeerKind
 from bot.errors import Malformed, MalformedKey
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.domain.message import Action, ButtonPress, InboundMessage, Reaction, Sender
-from bot.domain.policy import ANYONE, Policy, Verdict
+from bot.domain.place import ANYONE
+from bot.domain.policy import Policy, Verdict
 from bot.domain.session import AccountName, ChannelName, Peer, PeerKind, PersonId, ReturnAddress, SessionKey, person_on
 from bot.domain.words import Approve, Deny, Stop, Words
 

@@ -16,48 +16,20 @@ from bot.domain.directory import Directory
 from bot.domain.execution import Execution
 from bot.domain.message import Action
 from bot.domain.pattern import Pattern, base_of, fits_any
-from bot.domain.session import ChannelName, Peer, PersonId, parse_key
+from bot.domain.place import ANYONE, Place
+from bot.domain.session import Peer, PersonId
 from bot.domain.shell import Analysis, Unit, analyse
 from bot.domain.terms import ONE_YES, Terms
 from bot.domain.verdict import Allow, Ask, Escalation, Refuse, Said, all_of
-from bot.errors import MalformedKey
 
 DEFAULT_EXPIRY_S = 1_800.0
 """Half an hour: the time that systems of this kind give an approval."""
-ANYONE = "*"
 
 
 class Verdict(StrEnum):
     ALLOW = "allow"
     ASK = "ask"
     DENY = "deny"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a rule holds: a channel, or one conversation of it with all its threads."""
-
-    channel: ChannelName | None = None
-    peer: Peer | None = None
-
-    def holds(self, peer: Peer) -> bool:
-        if self.peer is not None:
-            here = peer if self.peer.thread is not None else peer.parent()
-            mine = (self.peer.channel, self.peer.account, self.peer.kind, self.peer.id, self.peer.thread)
-            return mine == (here.channel, here.account, here.kind, here.id, here.thread)
-        return self.channel is None or self.channel == peer.channel
-
-
-def parse_place(text: str) -> Place:
-    """`*`, `web`, or the peer's part of a session key: `web:channel:ops`. Raises `MalformedKey`."""
-    if text == ANYONE:
-        return Place()
-    # A channel alone is read as the beginning of a key: one parser knows what may name a channel.
-    is_channel = ":" not in text
-    named = parse_key(f"agent:any:{text}:channel:any" if is_channel else f"agent:any:{text}")
-    if not isinstance(named, Peer):
-        raise MalformedKey(f"{text!r} names no conversation of a channel")
-    return Place(channel=named.channel) if is_channel else Place(peer=named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

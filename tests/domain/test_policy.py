@@ -12,17 +12,16 @@ from bot.domain.command import parse_request
 from bot.domain.directory import Directory, Person
 from bot.domain.message import Action
 from bot.domain.pattern import parse_pattern
+from bot.domain.place import Place, parse_place
 from bot.domain.policy import (
     DEFAULT_EXPIRY_S,
     NodeGroup,
-    Place,
     Policy,
     Rule,
     Subject,
     Verdict,
     analysed,
     decision_of,
-    parse_place,
 )
 from bot.domain.session import (
     AccountName,
