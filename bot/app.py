@@ -33,6 +33,7 @@ from bot.flow.completion import Completion
 from bot.flow.delivery import Deliveries
 from bot.flow.dispatch import Dispatch
 from bot.flow.escalation import Escalations
+from bot.flow.glass_watch import GlassWatch
 from bot.flow.heartbeat import Channels, Heartbeat
 from bot.flow.intake import Intake
 from bot.flow.prepare import Preparation
@@ -112,14 +113,9 @@ class Core:
         self.signals = Signals() if signals is None else signals
         self.policies = Policies(settings.policy)
         self.reports = Completion(store, self.signals, settings.masker)
+        fallbacks, masker = settings.fallbacks, settings.masker
         self.inbox = Intake(
-            store,
-            self.policies,
-            self.signals,
-            settings.scope,
-            settings.gate,
-            fallbacks=settings.fallbacks,
-            masker=settings.masker,
+            store, self.policies, self.signals, settings.scope, settings.gate, fallbacks=fallbacks, masker=masker
         )
         self.heartbeat = Heartbeat(
             store, channels, clock, self.signals, notify_asker=settings.notify_asker, fallbacks=settings.fallbacks
@@ -162,6 +158,7 @@ class Core:
             "cards": (self.heartbeat.bring_cards_up_to_date, signals.cards, settings.poll_s),
             "deliveries": (self.deliveries.step, Wake(), settings.sweep_s),
             "escalation": (escalations.step, Wake(), settings.sweep_s),
+            "glass": (GlassWatch(store, self.policies, signals).step, Wake(), settings.sweep_s),
             "early": (self.inbox.settle_early, signals.early, settings.poll_s),
             "sweep": (self.sweep.step, Wake(), settings.sweep_s),
             "schedule": (schedule.step, Wake(), settings.sweep_s),

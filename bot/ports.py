@@ -28,6 +28,7 @@ from bot.domain.event import (
 )
 from bot.domain.execution import Execution, ExecutionId, ExecutionResult, ExecutionState, Step, Trigger
 from bot.domain.gate import PersonPairing
+from bot.domain.glass import Glass, GlassId, GlassState, GlassTrigger
 from bot.domain.grant import Grant, GrantId
 from bot.domain.message import (
     Answer,
@@ -344,6 +345,8 @@ class Tx(Protocol):
     @property
     def grants(self) -> Grants: ...
     @property
+    def glasses(self) -> Glasses: ...
+    @property
     def audit(self) -> Audit: ...
 
 
@@ -401,6 +404,10 @@ class Executions(Protocol):
 
     def escalating(self, *, limit: int = 100) -> Sequence[Execution]:
         """Those whose `escalates_at` has passed."""
+        ...
+
+    def under(self, glass_id: GlassId, *, limit: int = 100) -> Sequence[Execution]:
+        """Those that were approved under this break-glass, oldest first."""
         ...
 
     def expired(self, *, limit: int = 100) -> Sequence[Execution]:
@@ -659,6 +666,44 @@ class Grants(Protocol):
         ...
 
     def prune(self, *, over_before: float, limit: int = 500) -> int: ...
+
+
+class Glasses(Protocol):
+    """Times of break-glass. Whoever approves or hands over under one locks it first, so that an end before that wins.
+
+    Where an execution is locked as well, it is locked before.
+    """
+
+    def add(self, glass: Glass) -> bool:
+        """False if the id is taken, or if this person has an open one in this place."""
+        ...
+
+    def get(self, glass_id: GlassId) -> Glass | None: ...
+    def lock(self, glass_id: GlassId) -> Glass | None: ...
+
+    def open_of(self, person: PersonId, place: Peer) -> Glass | None:
+        """The one of this person in this place that is `open`; its time may be over already."""
+        ...
+
+    def move(self, glass: Glass, trigger: GlassTrigger, *, by: str | None) -> Glass:
+        """The one way to change a state, guarded by the state that `glass` was read in; writes how it ended or what was
+        found as well. Raises `IllegalTransition`; raises `StaleRow` if the row has moved meanwhile.
+        """
+        ...
+
+    def used(self, glass: Glass, execution_id: ExecutionId) -> None:
+        """This execution was approved under it."""
+        ...
+
+    def due(self, *, limit: int = 100) -> Sequence[Glass]:
+        """Open ones whose time is over, and ended ones that nobody has reviewed in time."""
+        ...
+
+    def listing(self, states: Collection[GlassState], *, limit: int = 1_000) -> Sequence[Glass]:
+        """Newest first."""
+        ...
+
+    def prune(self, *, reviewed_before: float, limit: int = 500) -> int: ...
 
 
 class Switches(Protocol):

@@ -14,6 +14,7 @@ from typing import Any
 
 from bot.domain.event import EVENT_TRANSITIONS, INPUT_TRANSITIONS, EventState, InputState
 from bot.domain.execution import TRANSITIONS, ExecutionState
+from bot.domain.glass import GLASS_TRANSITIONS, GlassState
 
 PAGE = Path(__file__).with_name("machines.md")
 INTRODUCTION = """\
@@ -42,6 +43,12 @@ MACHINES: tuple[tuple[str, str, type[StrEnum], Table], ...] = (
         "`INPUT_TRANSITIONS` in `bot/domain/event.py`. Typed decisions are answered without waiting for a turn.",
         InputState,
         INPUT_TRANSITIONS,
+    ),
+    (
+        "Break-glass",
+        "`GLASS_TRANSITIONS` in `bot/domain/glass.py`. Nothing leads back to `open`; each end owes a review.",
+        GlassState,
+        GLASS_TRANSITIONS,
     ),
 )
 

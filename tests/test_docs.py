@@ -13,6 +13,7 @@ from bot.config import first_config, load_settings, to_policy, warnings
 from bot.domain.command import parse_request
 from bot.domain.event import EventState, InputState
 from bot.domain.execution import TRANSITIONS, ExecutionState
+from bot.domain.glass import GlassState
 from bot.domain.policy import Subject, analysed
 from bot.domain.session import AgentName, ChannelName, NativeId, Peer, PeerKind, PersonId
 from bot.domain.verdict import Ask
@@ -30,7 +31,7 @@ def test_the_page_of_the_machines_is_the_one_that_the_tables_draw() -> None:
 
 def test_every_state_stands_on_the_page_and_every_arrow_of_an_execution() -> None:
     page = (DOCS / "machines.md").read_text(encoding="utf-8")
-    for states in (ExecutionState, EventState, InputState):
+    for states in (ExecutionState, EventState, InputState, GlassState):
         assert all(f"| {state} |" in page for state in states)
     arrows = {tuple(arrow) for arrow in re.findall(r"^    (\w+) --> (\w+): ", page.split("## Event")[0], re.MULTILINE)}
     assert arrows == {(state, after) for state, ways in TRANSITIONS.items() for after in ways.values()}

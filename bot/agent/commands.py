@@ -1,7 +1,7 @@
 """The agent without a model: reads the words of `domain/words.py` and answers them, nothing else.
 
-Deliberately absent: what is urgent (`approve`, `deny`, `stop`, `pause`, `resume`), which intake does at once,
-and any write.
+Deliberately absent: what is urgent (`approve`, `stop`, `pause`, `break-glass` and their kind), which intake does at
+once, and any write.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ output <id> — the whole output, here where it was asked
 why <id> — what has become of it, step by step
 pending · executions · grants · nodes · whoami — what there is
 revoke <id> — take back what was always allowed
+break-glass [15m] <reason> — in an emergency, for whom the config names: your own yes is enough here; announced
+break-glass end · review <id> ok|misuse <what you found> — end it; look at somebody else's afterwards
 pause [reason] · resume — for owners: hand nothing over; results are still told"""
 
 

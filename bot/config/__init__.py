@@ -4,6 +4,7 @@ settings   the models: every key, its unit, its bounds
 accounts   the models of the accounts on the chat networks
 audit      the model of [audit]
 execution  the model of [execution]
+glass      the model of [break_glass]
 sections   what the models are made of
 values     lengths of time, sizes, hours of the day, ids and places as people write them
 reading    file and environment -> Settings, or every fault at once

@@ -154,6 +154,9 @@ def _places(settings: Settings) -> Iterator[tuple[str, str]]:
     for number, rule in enumerate(settings.rule):
         for place in rule.copy_to:
             yield f"rule[{number}].copy_to", place
+    if settings.break_glass is not None:
+        for place in settings.break_glass.announce_to:
+            yield "break_glass.announce_to", place
 
 
 def _one_address_a_process(settings: Settings) -> Iterator[tuple[str, str]]:

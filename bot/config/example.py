@@ -10,7 +10,7 @@ import os
 import textwrap
 from enum import Enum
 from pathlib import Path
-from typing import get_origin
+from typing import get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -45,7 +45,7 @@ def example() -> str:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             doc = _comment(field.annotation.__doc__ or "")
             blocks.append(f"{doc}[{name}]\n" + "".join(_entry(key, one) for key, one in _fields(field.annotation)))
-        elif (model := _entries(field)) is not None:
+        elif (model := _entries(field) or _optional(field)) is not None:
             blocks.append(_tables(name, model, field))
         else:
             blocks.append(_entry(name, field))
@@ -78,6 +78,12 @@ def _entries(field: FieldInfo) -> type[BaseModel] | None:
     return first if isinstance(first, type) and issubclass(first, BaseModel) else None
 
 
+def _optional(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of a table that means something else when it is left out than when it is empty."""
+    named = [one for one in get_args(field.annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
+    return named[0] if named else None
+
+
 def _tables(name: str, model: type[BaseModel], field: FieldInfo) -> str:
     extra = field.json_schema_extra
     sign = "# " if isinstance(extra, dict) and extra.get("is_left_out") else ""
@@ -87,7 +93,7 @@ def _tables(name: str, model: type[BaseModel], field: FieldInfo) -> str:
         default = "" if one.default in (None, (), PydanticUndefined) else f" Default: {_value(one.default)}"
         lines += _comment(f"{key}: {one.description}{default}")
     for entry in field.examples or []:
-        lines += f"{sign}[[{name}]]\n"
+        lines += f"{sign}[{name}]\n" if _entries(field) is None else f"{sign}[[{name}]]\n"
         lines += "".join(f"{sign}{key} = {_value(value)}\n" for key, value in entry.items()) + "\n"
     return lines.rstrip("\n") + "\n"
 

@@ -11,6 +11,7 @@ from bot.config.people import RuleSection
 from bot.config.settings import Settings
 from bot.config.values import did_you_mean
 from bot.domain.directory import Directory, Person
+from bot.domain.glass import GlassRule, reviewers_of
 from bot.domain.pattern import parse_pattern
 from bot.domain.place import ANYONE, parse_place
 from bot.domain.policy import DEFAULT_RULE, NodeGroup, Policy, Rule, Verdict
@@ -32,6 +33,24 @@ def to_policy(settings: Settings, lines: Sequence[int] = ()) -> Policy:
         owners=settings.owners,
         rules=tuple(rules),
         groups=tuple(NodeGroup(name=group.name, nodes=group.nodes) for group in settings.node_group),
+        glass=_glass(settings),
+    )
+
+
+def _glass(settings: Settings) -> GlassRule | None:
+    section = settings.break_glass
+    if section is None:
+        return None
+    members = {f"@{group.name}": group.nodes for group in settings.node_group}
+    nodes = tuple(one for name in section.node for one in members.get(name, (name,)))
+    return GlassRule(
+        people=section.people,
+        reviewers=settings.owners if section.reviewers is None else section.reviewers,
+        announce_to=tuple(conversation(settings, place) for place in section.announce_to),
+        open_for_s=section.open_for,
+        review_within_s=section.review_within,
+        where=tuple(parse_place(place) for place in section.where),
+        nodes=() if ANYONE in nodes else nodes,
     )
 
 
@@ -79,15 +98,23 @@ def disagreements(settings: Settings) -> Iterator[tuple[str, str]]:
     yield from _twice("node_group", "name", [group.name for group in settings.node_group])
     for key, listed in listed_people(settings):
         yield from _unknown(key, listed, names)
+    if settings.break_glass is not None:
+        yield from _unknown("break_glass.people", settings.break_glass.people, names)
+        yield from _unknown("break_glass.reviewers", settings.break_glass.reviewers or (), names)
+        yield from _unknown_groups("break_glass.node", settings.break_glass.node, settings)
     yield from account_disagreements(settings)
+
+
+def _unknown_groups(key: str, listed: tuple[str, ...], settings: Settings) -> Iterator[tuple[str, str]]:
+    groups = {f"@{group.name}" for group in settings.node_group}
+    for name in listed:
+        if name.startswith("@") and name not in groups:
+            yield key, f"names a group that no [[node_group]] has; {did_you_mean(name, groups)}"
 
 
 def _clashes(number: int, rule: RuleSection, settings: Settings) -> Iterator[tuple[str, str]]:
     """Keys of one rule that are right alone and wrong beside each other."""
-    groups = {f"@{group.name}" for group in settings.node_group}
-    for name in rule.node:
-        if name.startswith("@") and name not in groups:
-            yield f"rule[{number}].node", f"names a group that no [[node_group]] has; {did_you_mean(name, groups)}"
+    yield from _unknown_groups(f"rule[{number}].node", rule.node, settings)
     if (rule.escalate_after is None) != (not rule.escalate_to and not rule.escalate_copy_to):
         yield f"rule[{number}].escalate_after", "goes with escalate_to or escalate_copy_to; write both, or neither"
     waits = settings.execution.approval_expires_after_s if rule.expires_after is None else rule.expires_after
@@ -123,6 +150,14 @@ def _odd_rule(key: str, rule: Rule, directory: Directory) -> Iterator[str]:
             yield f"{key}.quorum is {rule.terms.quorum}, and only {', '.join(could)} may decide: it is never reached"
 
 
+def _odd_glass(rule: GlassRule | None, directory: Directory) -> Iterator[str]:
+    """Whose work nobody else could review."""
+    people = () if rule is None else directory.expand(rule.people)
+    for person in people:
+        if not reviewers_of(rule, directory, person):
+            yield f"break_glass.reviewers names nobody but {person}, who so cannot break glass; name somebody else too"
+
+
 def warnings(settings: Settings) -> tuple[str, ...]:
     """What can be run as it stands, and is probably not meant. One line each, with the remedy."""
     found: list[str] = []
@@ -140,6 +175,10 @@ def warnings(settings: Settings) -> tuple[str, ...]:
             )
         lists.append((f"rule[{number}].escalate_to", rule.escalate_to))
         found += _odd_rule(f"rule[{number}]", _rule(settings, rule, None), directory)
+    glass = settings.break_glass
+    if glass is not None:
+        lists += [("break_glass.people", glass.people), ("break_glass.reviewers", glass.reviewers or ())]
+        found += _odd_glass(to_policy(settings).glass, directory)
     found += account_warnings(settings)
     for key, listed in lists:
         found += [

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bot.config.accounts import AccountSection, DiscordSection, SlackSection, WhatsAppSection
 from bot.config.audit import AuditSection
 from bot.config.execution import ExecutionSection
+from bot.config.glass import BreakGlassSection
 from bot.config.people import NodeGroupSection, PersonSection, RuleSection
 from bot.config.sections import Section, Texts, TimeZone, Word
 from bot.config.values import Hours, Length
@@ -198,6 +199,19 @@ class Settings(BaseSettings):
                 "expires_after": "30m",
             },
         ],
+    )
+
+    break_glass: BreakGlassSection | None = Field(
+        default=None,
+        examples=[
+            {
+                "people": ["@sre"],
+                "announce_to": ["web:channel:general"],
+                "reviewers": ["owner"],
+                "open_for": "30m",
+            }
+        ],
+        json_schema_extra={"is_left_out": True},
     )
 
     @field_validator("owners", mode="after")

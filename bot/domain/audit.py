@@ -203,6 +203,7 @@ def about(
         "node": {"name": execution.node_name, "fingerprint": execution.node},
         "rule": execution.rule,
         "grant": execution.grant,
+        "glass": execution.glass,
         "batch": execution.batch,
         "deciders": execution.deciders,
         "quorum": terms.quorum,

@@ -199,6 +199,8 @@ class Execution:
     """The request with its secrets masked; None where it holds none."""
     grant: str | None = None
     """The standing permission that allowed it."""
+    glass: str | None = None
+    """The break-glass under which it was approved."""
     batch: str | None = None
     """What was asked for in one turn, and is shown on one card."""
     command: Command | None = None
@@ -238,14 +240,12 @@ class Step:
 def wiped(execution: Execution) -> Execution:
     """Without the secrets of its request and the values of its environment: what runs no more needs neither.
 
-    The search path stays: it tells the programs of the system from the scripts on a card.
-
-    The hash stays the true one: it says what was decided and run, and cannot be turned back.
+    The search path stays: it tells the programs of the system from the scripts on a card. The hash stays the true one:
+    it says what was decided and run, and cannot be turned back.
     """
-    command = execution.command
+    command, shown = execution.command, execution.shown
     if command is None:
-        return replace(execution, request=execution.shown)
-    shown = execution.shown
+        return replace(execution, request=shown)
     return replace(
         execution,
         request=shown,

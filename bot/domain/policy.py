@@ -14,6 +14,7 @@ from functools import lru_cache
 from bot.domain.command import Request
 from bot.domain.directory import Directory
 from bot.domain.execution import Execution
+from bot.domain.glass import GlassRule
 from bot.domain.message import Action
 from bot.domain.pattern import Pattern, base_of, fits_any
 from bot.domain.place import ANYONE, Place
@@ -92,6 +93,8 @@ class Policy:
     owners: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     groups: tuple[NodeGroup, ...] = ()
+    glass: GlassRule | None = None
+    """Who may break glass; None: nobody. It changes no verdict."""
     _by_program: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
     """Which rules could be about a program, made once: a verdict then looks at a few of a thousand."""
 

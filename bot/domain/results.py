@@ -104,7 +104,8 @@ def _again(execution: Execution) -> tuple[Action, ...]:
 def deciders_of(execution: Execution) -> str:
     """Who decided it: everybody whose yes counted, or the one who said no."""
     named = execution.approved_by if execution.state is not S.DENIED else ()
-    return visible(", ".join(named or ((execution.decided_by,) if execution.decided_by is not None else ())))
+    who = ", ".join(named or ((execution.decided_by,) if execution.decided_by is not None else ()))
+    return visible(who if execution.glass is None else f"{who} alone, under break-glass {execution.glass}")
 
 
 def outcome(execution: Execution, state: ExecutionState, capabilities: Capabilities) -> Post:
@@ -143,6 +144,7 @@ def _result(execution: Execution, result: ExecutionResult, capabilities: Capabil
             rows=(
                 ("Node", (visible(execution.node_name),)),
                 ("Took", (duration(result.duration_s),)),
+                *(() if execution.glass is None else (("Approved by", (deciders_of(execution),)),)),
                 *(() if execution.started_at is None else (("Started", (Instant(execution.started_at),)),)),
             )
         ),

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from bot.domain.execution import ID_ALPHABET, ID_CHARS, ExecutionId
+from bot.domain.glass_words import BREAK_GLASS, REVIEW, BreakGlass, EndGlass, Review, parse_break_glass, parse_review
 from bot.domain.grant import GrantId, parse_grant_id
 
 
@@ -102,10 +103,10 @@ class Unclear:
     meant: str | None
 
 
-Words = Run | Approve | Deny | Stop | ShowWhole | Again | Edit | Why | Revoke | Pause | Resume | Plain | Unclear
 Decision = Approve | Deny | Stop
-Urgent = Approve | Deny | Stop | Revoke | Pause | Resume
+Urgent = Approve | Deny | Stop | Revoke | Pause | Resume | BreakGlass | EndGlass | Review
 """These do not wait behind the session's turn: a turn may itself be waiting for them, or go on too long."""
+Words = Run | ShowWhole | Again | Edit | Why | Plain | Unclear | Urgent
 
 USAGE: dict[str, str] = {
     "run": "run <command>   or   run on <node>: <command>",
@@ -125,6 +126,8 @@ USAGE: dict[str, str] = {
     "help": "help",
     "pause": "pause [reason]",
     "resume": "resume",
+    "break-glass": BREAK_GLASS,
+    "review": REVIEW,
 }
 _QUOTES = "`'\"‘’“”«»<>"
 _AROUND = (("`", "`"), ("'", "'"), ('"', '"'), ("‘", "’"), ("“", "”"), ("«", "»"))
@@ -148,7 +151,8 @@ def parse_words(text: str) -> Words:
         return Unclear(meant=None)
     if word in USAGE:
         return _exactly(word, rest)
-    near = difflib.get_close_matches(word, USAGE, n=1, cutoff=_NEAR)
+    # `preview` and `reviewed` are talk, and nearer to `review` than most slips of the finger.
+    near = difflib.get_close_matches(word, USAGE.keys() - {"review"}, n=1, cutoff=_NEAR)
     if not near:
         return Unclear(meant=None)
     if not rest:
@@ -170,6 +174,13 @@ def _exactly(word: str, rest: str) -> Words:
             return Unclear(meant=USAGE["revoke"]) if grant_id is None else Revoke(id=grant_id, reason=tail[:500])
         case "pause":
             return Pause(reason=rest[:500])
+        case "break-glass":
+            said = parse_break_glass(rest)
+            return Unclear(meant=said) if isinstance(said, str) else said
+        case "review":
+            # A name, and a word of offices: only with an id is it said to us.
+            review = parse_review(rest)
+            return review if isinstance(review, Review) else Unclear(meant=review)
     if rest:
         return Unclear(meant=word)
     return Resume() if word == "resume" else Plain(word=word)

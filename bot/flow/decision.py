@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from bot.domain.command import CommandHash
 from bot.domain.execution import FINAL, WAITING, Execution, ExecutionId, ExecutionState, Trigger
+from bot.domain.glass import Glass
 from bot.domain.grant import offered
 from bot.domain.message import Action
 from bot.domain.parts import looks_like_itself
@@ -18,6 +19,7 @@ from bot.domain.render import LISTED_CHARS
 from bot.domain.results import title
 from bot.domain.session import Peer, PersonId
 from bot.domain.verdict import Allow, Ask
+from bot.flow.glass import covering, under
 from bot.flow.grants import cannot_give, give, given_words
 from bot.flow.outcome import leave
 from bot.ports import Tx
@@ -64,11 +66,15 @@ def decide(tx: Tx, policy: Policy, decider: Decider, execution_id: ExecutionId, 
         leave(tx, execution, Trigger.EXPIRE, by=None, reason="nobody decided it in time")
         return f"{execution_id} has expired, nothing ran. Ask again if it is still wanted."
     asked = policy.judge_execution(execution)
-    if not isinstance(asked, Ask) or decider.person not in asked.deciders:
-        return _refused_vote(tx, policy, decider, execution, asked)
+    # It carries a yes to what the rules ask about: never a no, never “always”, never what they refuse.
+    is_yes = isinstance(asked, Ask) and word.action is Action.APPROVE
+    glass = covering(tx, policy, decider.person, execution) if is_yes else None
+    if not isinstance(asked, Ask) or not (decider.person in asked.deciders or isinstance(glass, Glass)):
+        refused = _refused_vote(tx, policy, decider, execution, asked)
+        return f"{refused} Your {glass}." if isinstance(glass, str) else refused
     if word.action is Action.DENY:
         return _deny(tx, decider, execution, word.reason)
-    return _approve(tx, policy, decider, execution, asked, word)
+    return _approve(tx, policy, decider, execution, asked, word, glass if isinstance(glass, Glass) else None)
 
 
 def _refused_vote(tx: Tx, policy: Policy, decider: Decider, execution: Execution, said: object) -> str:
@@ -91,8 +97,11 @@ def _deny(tx: Tx, decider: Decider, execution: Execution, reason: str) -> str:
     return f"❌ You denied {execution.id}; whoever asked is told" + (f": {reason}" if reason else ".")
 
 
-def _approve(tx: Tx, policy: Policy, decider: Decider, execution: Execution, asked: Ask, word: Word) -> str:
-    """One yes. The execution is approved when enough people of whom the policy names now have said it."""
+def _approve(
+    tx: Tx, policy: Policy, decider: Decider, execution: Execution, asked: Ask, word: Word, glass: Glass | None
+) -> str:
+    """One yes. The execution is approved when enough people of whom the policy names now have said it; or by this one
+    alone, where break-glass carries it."""
     if word.action is Action.ALWAYS:
         why = cannot_give(tx, policy, decider.person, execution, asked, word.pattern)
         if why is not None:
@@ -101,12 +110,16 @@ def _approve(tx: Tx, policy: Policy, decider: Decider, execution: Execution, ask
     lacks = _lacking(execution, asked, word)
     if lacks is not None:
         return lacks
-    if not tx.executions.vote(execution.id, decider.person, approves=True, reason=word.reason):
+    is_first = tx.executions.vote(execution.id, decider.person, approves=True, reason=word.reason)
+    if not is_first and glass is None:
+        # Whoever said yes before they broke glass has said it still: their second one is no change of mind.
         return _voted(execution)
     approved_by = tuple(person for person in tx.executions.approvers(execution.id) if person in asked.deciders)
     counted = replace(execution, approved_by=approved_by, deciders=asked.deciders, terms=offered(execution, asked))
     missing = asked.terms.quorum - len(approved_by)
     detail = word.reason or None
+    if glass is not None and (missing > 0 or decider.person not in asked.deciders):
+        return _break(tx, glass, counted, word)
     if missing > 0:
         tx.executions.amend(counted)
         tx.executions.step(execution.id, "vote", by=decider.person, detail=detail)
@@ -125,6 +138,21 @@ def _approve(tx: Tx, policy: Policy, decider: Decider, execution: Execution, ask
     if grant is not None:
         return f"✅ You approved {execution.id}. {given_words(grant)}"
     return f"✅ You approved {execution.id}. Its result comes to the place that asked."
+
+
+def _break(tx: Tx, glass: Glass, execution: Execution, word: Word) -> str:
+    """Approved by one person's own yes, which is announced in the same transaction."""
+    person = glass.person
+    alone = replace(execution, glass=glass.id, approved_by=(person,), decided_by=person, decided_at=tx.now)
+    detail = "; ".join(filter(None, (word.reason, f"break-glass {glass.id}: {glass.reason}")))
+    moved = tx.executions.move(
+        replace(alone, expires_at=tx.now + APPROVED_FOR_S), Trigger.APPROVE, by=person, detail=detail
+    )
+    under(tx, glass, moved)
+    return (
+        f"🔓 You approved {moved.id} alone, under break-glass {glass.id}, and that is announced. "
+        "Its result comes to the place that asked."
+    )
 
 
 def _lacking(execution: Execution, asked: Ask, word: Word) -> str | None:

@@ -18,6 +18,7 @@ from bot.domain.node import Pairing
 from bot.domain.retry import delay_s
 from bot.domain.verdict import Allow, Ask
 from bot.errors import NodeAbsent, NodeSilent, StoreError
+from bot.flow.glass import hold_up
 from bot.flow.grants import spend
 from bot.flow.outcome import leave
 from bot.flow.signals import Signals
@@ -135,6 +136,8 @@ class Dispatch:
         match said:
             case Allow():
                 return None
+            case Ask() if execution.glass is not None:
+                return hold_up(tx, self.policies.now, execution)
             case Ask() if execution.grant is not None:
                 return spend(tx, execution, said)
             case Ask(deciders=deciders, terms=terms):

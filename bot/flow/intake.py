@@ -14,6 +14,7 @@ from typing import get_args
 from bot.domain.event import InputKind, InputState, NewEvent, NewInput, Payload, Say
 from bot.domain.execution import ExecutionId
 from bot.domain.gate import AskToPair, Closed, Gate
+from bot.domain.glass_words import BreakGlass, EndGlass, Review
 from bot.domain.mask import Masker
 from bot.domain.message import (
     Action,
@@ -44,6 +45,7 @@ from bot.domain.words import Approve, Deny, Pause, Resume, Revoke, Unclear, Urge
 from bot.flow.admission import NOT_HEARD, Admissions, offer_code
 from bot.flow.decision import Decider, Word, decide, switch
 from bot.flow.delivery import reopen, settle
+from bot.flow.glass import said_of_glass
 from bot.flow.grants import take_back
 from bot.flow.lookup import awaiting, output, suggestions
 from bot.flow.signals import Signals
@@ -116,7 +118,7 @@ class Intake:
                     session,
                     address,
                     message.sender,
-                    self._act(tx, words, decider, message.peer),
+                    self._act(tx, words, decider, message.peer, session),
                     f"decision:{mark}",
                 )
             return True
@@ -253,8 +255,12 @@ class Intake:
         tx.inputs.add(_input(session, address, press.sender, press.delivery, text, decider))
         return None
 
-    def _act(self, tx: Tx, words: Urgent, decider: Decider, here: Peer) -> str:
+    def _act(self, tx: Tx, words: Urgent, decider: Decider, here: Peer, session: SessionKey) -> str:
         match words:
+            case BreakGlass() | EndGlass() | Review():
+                return said_of_glass(
+                    tx, self.policies.now, decider.person, words, here=here, session=session, masked=self._reason
+                )
             case Pause():
                 return switch(tx, self.policies.now, decider, pause=True, reason=self._reason(words.reason))
             case Resume():

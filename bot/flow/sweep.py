@@ -125,3 +125,4 @@ class Sweep:
         tx.inputs.prune(answered_before=before)
         tx.executions.prune(ended_before=before)
         tx.grants.prune(over_before=before)
+        tx.glasses.prune(reviewed_before=before)

@@ -21,6 +21,7 @@ from bot.domain.execution import (
     Trigger,
     next_state,
 )
+from bot.domain.glass import GlassId
 from bot.domain.session import PersonId, SessionKey
 from bot.errors import StaleRow
 from bot.store.audit import StoredAudit
@@ -174,6 +175,14 @@ class StoredExecutions(Connected):
             select(executions)
             .where(executions.c.escalates_at <= self.now)
             .order_by(executions.c.escalates_at, executions.c.id)
+            .limit(limit)
+        )
+
+    def under(self, glass_id: GlassId, *, limit: int = 100) -> Sequence[Execution]:
+        return self._all(
+            select(executions)
+            .where(executions.c.glass_id == glass_id)
+            .order_by(executions.c.decided_at, executions.c.id)
             .limit(limit)
         )
 

@@ -32,7 +32,7 @@ from bot.domain.execution import storable
 from bot.domain.terms import ONE_YES, terms_to_json
 from bot.errors import Malformed
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007")
 """Every version of the schema that this code knows, oldest first; the last is the one that it uses."""
 
 
@@ -102,6 +102,7 @@ executions = Table(
     Column("is_escalated", Integer, nullable=False, server_default="0"),
     Column("masked", Text),
     Column("grant_id", Opaque),
+    Column("glass_id", Opaque),
     Column("batch", Opaque),
     Column("command", Text),
     Column("command_hash", Opaque),
@@ -122,6 +123,12 @@ Index(
     executions.c.escalates_at,
     sqlite_where=text("escalates_at IS NOT NULL"),
     postgresql_where=text("escalates_at IS NOT NULL"),
+)
+Index(
+    "executions_under_glass",
+    executions.c.glass_id,
+    sqlite_where=text("glass_id IS NOT NULL"),
+    postgresql_where=text("glass_id IS NOT NULL"),
 )
 Index(
     "executions_of_a_batch",

@@ -1,4 +1,4 @@
-"""The tables of what is known beside the work: nodes, people who were let in, grants, switches.
+"""The tables of what is known beside the work: nodes, people who were let in, grants, break-glass, switches.
 
 Deliberately absent: executions and what is owed (see `schema`), the web chat (see `schema_chat`).
 """
@@ -74,6 +74,42 @@ grants = Table(
     Column("last_used_at", Float),
     Column("uses", Integer, nullable=False),
     Index(None, "place_digest", "expires_at"),
+)
+
+glasses = Table(
+    "glasses",
+    metadata,
+    Column("id", Opaque, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("person", Opaque, nullable=False),
+    Column("person_digest", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("place_digest", Text, nullable=False),
+    Column("session", Opaque, nullable=False),
+    Column("reason", Prose, nullable=False),
+    Column("opened_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("announce_to", Text, nullable=False),
+    Column("review_within_s", Float, nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("ended_at", Float),
+    Column("ended_by", Prose),
+    Column("ended_why", Prose, nullable=False),
+    Column("review_by", Float),
+    Column("reviewed_at", Float),
+    Column("reviewed_by", Prose),
+    Column("finding", Text),
+    Column("note", Prose, nullable=False),
+    Index(None, "state", "opened_at"),
+)
+# None overlaps another of the same person there, whatever two replicas do.
+Index(
+    "one_open_glass_a_person_and_place",
+    glasses.c.person_digest,
+    glasses.c.place_digest,
+    unique=True,
+    sqlite_where=text("state = 'open'"),
+    postgresql_where=text("state = 'open'"),
 )
 
 switches = Table(

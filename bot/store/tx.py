@@ -13,6 +13,7 @@ from bot.store.cards import StoredCards
 from bot.store.chat_rows import StoredChat
 from bot.store.events import StoredEvents
 from bot.store.executions import StoredExecutions
+from bot.store.glasses import StoredGlasses
 from bot.store.grants import StoredGrants
 from bot.store.inputs import StoredInputs
 from bot.store.nodes import StoredNodes
@@ -33,6 +34,7 @@ class OpenTx:
         "chat",
         "events",
         "executions",
+        "glasses",
         "grants",
         "inputs",
         "nodes",
@@ -50,6 +52,7 @@ class OpenTx:
         self.cards = StoredCards(connection, self._moment)
         self.nodes = StoredNodes(connection, self._moment, self.audit)
         self.pairings = StoredPairings(connection, self._moment, self.audit)
+        self.glasses = StoredGlasses(connection, self._moment, self.audit)
         self.grants = StoredGrants(connection, self._moment, self.audit)
         self.switches = StoredSwitches(connection, self._moment, self.audit)
         self.chat = StoredChat(connection, self._moment)

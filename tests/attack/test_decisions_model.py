@@ -11,7 +11,7 @@ import contextlib
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -153,11 +153,18 @@ class Lives(RuleBasedStateMachine):
         hub = CheckedHub()
         hub.check = self.goes
         self.stage = Stage(store=WatchedStore(self.opened), clock=self.clock, hub=hub)
-        self.model = Model(a_law(Random(seed)))  # noqa: S311 - a story, not a secret
-        self.stage.policy = self.model.law.policy
+        self.model = self.a_model(Random(seed))  # noqa: S311 - a story, not a secret
+        self.stage.policy = self.policy
         self.hashes: dict[ExecutionId, CommandHash] = {}
         self.started: list[ExecutionId] = []
         self.runner.run(self.pair())
+
+    def a_model(self, chance: Random) -> Model:
+        return Model(a_law(chance))
+
+    @property
+    def policy(self) -> Policy:
+        return self.model.law.policy
 
     async def pair(self) -> None:
         for node, name in ((NODE, "web-1"), (OTHER_NODE, "db-1")):
@@ -175,8 +182,8 @@ class Lives(RuleBasedStateMachine):
 
     # --- what may happen -----------------------------------------------------------------------------
 
-    async def live(self, chance: Random) -> None:
-        happenings = {
+    def happenings(self) -> dict[Callable[[Random], Awaitable[None]], int]:
+        return {
             self.ask: 4,
             self.somebody_decides: 5,
             self.some_agree: 5,
@@ -189,6 +196,9 @@ class Lives(RuleBasedStateMachine):
             self.the_node_reports: 2,
             self.hand_over: 6,
         }
+
+    async def live(self, chance: Random) -> None:
+        happenings = self.happenings()
         for happening in chance.choices(list(happenings), weights=list(happenings.values()), k=20):
             await happening(chance)
             await self.what_the_store_says_is_what_the_model_says()
@@ -282,8 +292,8 @@ class Lives(RuleBasedStateMachine):
 
     def enact(self, law: Law) -> None:
         self.model.law = law
-        self.stage.policy = law.policy
-        assert self.stage.policies.now == law.policy
+        self.stage.policy = self.policy
+        assert self.stage.policies.now == self.policy
 
     async def decided(self, one: ExecutionId, who: str, action: Action, *, is_typed: bool) -> None:
         self.model.vote(self.model.cases[one], who, self.clock.now(), yes=action is Action.APPROVE)
@@ -333,9 +343,14 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def lives(open_database: Callable[[], contextlib.AbstractContextManager[str]], examples: int, days: int) -> None:
+def lives(
+    open_database: Callable[[], contextlib.AbstractContextManager[str]],
+    examples: int,
+    days: int,
+    kind: type[Lives] = Lives,
+) -> None:
     Lives.seen.clear()
-    machine = type("LivesOnADatabase", (Lives,), {"open_database": staticmethod(open_database)})
+    machine = type("LivesOnADatabase", (kind,), {"open_database": staticmethod(open_database)})
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -365,6 +365,77 @@ def test_owners_that_are_nobody_and_roles_without_people_are_warned_about(tmp_pa
     assert "rule[0] denies, so its deciders and what it demands of them mean nothing" in found
 
 
+GLASS = (
+    POLICY
+    + """
+[[node_group]]
+name = "web"
+nodes = ["web-1", "web-2"]
+[break_glass]
+people = "@sre"
+announce_to = "web:channel:all"
+node = ["@web", "db"]
+where = "web"
+open_for = "1h"
+"""
+)
+
+
+def test_break_glass_is_read_and_without_its_table_nobody_can(tmp_path: Path) -> None:
+    assert to_policy(load_settings(written(tmp_path, POLICY), {})).glass is None
+    glass = to_policy(load_settings(written(tmp_path, GLASS), {})).glass
+    assert glass is not None
+    assert (glass.people, glass.reviewers, glass.nodes) == (("@sre",), ("owner",), ("web-1", "web-2", "db"))
+    assert (glass.open_for_s, glass.review_within_s) == (3_600.0, 86_400.0)
+    assert glass.announce_to == (peer("all"),)
+    anywhere = load_settings(written(tmp_path, GLASS.replace('node = ["@web", "db"]', 'node = "*"')), {})
+    assert getattr(to_policy(anywhere).glass, "nodes", None) == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (
+            'announce_to = "web:channel:all"\n',
+            "",
+            "break_glass.announce_to: is missing; it is: Conversations that are told",
+        ),
+        ('announce_to = "web:channel:all"', "announce_to = []", "break_glass.announce_to: "),
+        (
+            'announce_to = "web:channel:all"',
+            'announce_to = "web"',
+            "break_glass.announce_to[0]: is no single conversation",
+        ),
+        (
+            'announce_to = "web:channel:all"',
+            'announce_to = "slack:channel:C1"',
+            "names an account that is not configured",
+        ),
+        ('people = "@sre"', "people = []", "break_glass.people: "),
+        ('people = "@sre"', 'people = "*"', 'break_glass.people: may not hold "*"'),
+        ('people = "@sre"', 'people = "adda"', "break_glass.people: names a person whom [[people]] does not"),
+        ('where = "web"', 'reviewers = "adda"', "break_glass.reviewers: names a person whom [[people]] does not"),
+        ('node = ["@web", "db"]', 'node = "@wep"', "break_glass.node: names a group that no [[node_group]] has"),
+        ('open_for = "1h"', 'open_for = "4h 1m"', "break_glass.open_for: "),
+        ('open_for = "1h"', 'for = "1h"', "break_glass.for: unknown key"),
+    ],
+)
+def test_a_break_glass_that_would_be_silent_or_anybodys_is_a_fault(
+    tmp_path: Path, old: str, new: str, fault: str
+) -> None:
+    assert old in GLASS
+    with pytest.raises(ConfigError) as raised:
+        load_settings(written(tmp_path, GLASS.replace(old, new)), {})
+    assert [line for line in raised.value.faults if fault in line], raised.value.faults
+
+
+def test_a_break_glass_that_nobody_could_review_or_open_is_warned_about(tmp_path: Path) -> None:
+    text = GLASS.replace('where = "web"', 'reviewers = "ada"').replace('people = "@sre"', 'people = ["ada", "@sr"]')
+    found = "\n".join(warnings(load_settings(written(tmp_path, text), {})))
+    assert "break_glass.reviewers names nobody but ada, who so cannot break glass" in found
+    assert "break_glass.people names the role @sr, which nobody has" in found
+
+
 def test_the_committed_example_is_the_one_that_the_models_give() -> None:
     assert (ROOT / "config.example.toml").read_text(encoding="utf-8") == example()
 

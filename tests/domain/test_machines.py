@@ -30,6 +30,7 @@ from bot.domain.execution import (
     Trigger,
     next_state,
 )
+from bot.domain.glass import GLASS_TRANSITIONS, UNREVIEWED, GlassState, GlassTrigger, next_glass_state
 from bot.errors import IllegalTransition
 from tests.domain.made import execution
 
@@ -58,6 +59,12 @@ EVENT = {
     "told": "",
     "dead": "retell due",
 }
+GLASS = {
+    "open": "end ended, lapse ended, withdraw ended",
+    "ended": "miss overdue, review reviewed",
+    "overdue": "review reviewed",
+    "reviewed": "",
+}
 INPUT = {"due": "claim claimed, answer answered", "claimed": "answer answered, release due", "answered": ""}
 
 
@@ -76,6 +83,7 @@ machines = pytest.mark.parametrize(
         Machine("execution", TRANSITIONS, ExecutionState, Trigger, EXECUTION),
         Machine("event", EVENT_TRANSITIONS, EventState, EventTrigger, EVENT),
         Machine("input", INPUT_TRANSITIONS, InputState, InputTrigger, INPUT),
+        Machine("glass", GLASS_TRANSITIONS, GlassState, GlassTrigger, GLASS),
     ],
     ids=lambda machine: machine.name,
 )
@@ -122,6 +130,17 @@ def test_no_trigger_leaves_a_state_where_it_was(machine: Machine) -> None:
 @machines
 def test_a_table_cannot_be_changed_while_the_program_runs(machine: Machine) -> None:
     assert isinstance(machine.table, MappingProxyType)
+
+
+def test_a_glass_moves_by_its_table_or_raises_and_never_back_to_open() -> None:
+    for state in GlassState:
+        for trigger in GlassTrigger:
+            if trigger in GLASS_TRANSITIONS[state]:
+                assert next_glass_state(state, trigger) is GLASS_TRANSITIONS[state][trigger] is not GlassState.OPEN
+            else:
+                with pytest.raises(IllegalTransition, match="glass"):
+                    next_glass_state(state, trigger)
+    assert {state for state, ways in GLASS_TRANSITIONS.items() if GlassTrigger.REVIEW in ways} == UNREVIEWED
 
 
 # --- executions -----------------------------------------------------------------------------------

@@ -348,8 +348,9 @@ def test_what_does_not_wait_behind_a_turn_is_what_decides_stops_or_pauses() -> N
 def test_every_word_of_the_usage_is_understood_as_itself() -> None:
     for word, usage in USAGE.items():
         assert usage.startswith(word)
-        named = f"G{ID}" if word == "revoke" else ID
+        named = {"revoke": f"G{ID}", "review": f"B{ID}"}.get(word, ID)
         line = usage.replace("<id>", named).replace("[reason]", "").split("   or   ", 1)[0].replace("<command>", "ls")
+        line = line.replace("ok|misuse", "ok").replace("[15m]", "15m")
         assert not isinstance(parse_words(line), Unclear)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from sqlalchemy import text
 
@@ -12,6 +13,8 @@ from bot.domain.execution import Execution
 from bot.ports import Tx
 from bot.store.transaction import Connected
 from tests.flow.stage import Stage
+
+R = TypeVar("R")
 
 
 async def beaten(
@@ -22,10 +25,21 @@ async def beaten(
     act: Callable[[], Awaitable[object]] | None = None,
 ) -> None:
     """A pass (of the sweep, or `act`) finds `execution` and waits for its lock, while another replica changes it."""
+    await overtaken(stage, lambda tx: tx.executions.lock(execution.id), change, act=stage.tidy if act is None else act)
+
+
+async def overtaken(
+    stage: Stage,
+    lock: Callable[[Tx], R | None],
+    change: Callable[[Tx, R], object],
+    *,
+    act: Callable[[], Awaitable[object]],
+) -> None:
+    """`act` waits for the row that `lock` locks, while another replica changes it."""
     has_lock, go_on = threading.Event(), threading.Event()
 
     def hold(tx: Tx) -> None:
-        locked = tx.executions.lock(execution.id)
+        locked = lock(tx)
         assert locked is not None
         has_lock.set()
         assert go_on.wait(10.0)
@@ -33,10 +47,10 @@ async def beaten(
 
     holding = asyncio.create_task(stage.store.write(hold))
     await asyncio.to_thread(has_lock.wait, 10.0)
-    sweeping = asyncio.ensure_future(stage.tidy() if act is None else act())
+    acting = asyncio.ensure_future(act())
     await _until_blocked(stage)
     go_on.set()
-    await asyncio.gather(holding, sweeping)
+    await asyncio.gather(holding, acting)
 
 
 async def _until_blocked(stage: Stage) -> None:
