@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bot.config import Settings, load_settings, warnings
 from bot.domain.event import EventState
+from bot.domain.glass import GlassState
 from bot.domain.node import Pairing
 from bot.domain.parts import duration
 from bot.errors import ConfigError, StoreError
@@ -190,7 +191,7 @@ async def _store(settings: Settings, clock: Clock, *, runs: bool) -> list[Findin
     finally:
         await store.close()
     found = [Finding(level=Level.OK, what="store", said="it opens, and its schema is the one that this version knows")]
-    found += [*_owed(now), *_heads(settings, witnesses, now.now, runs=runs)]
+    found += [*_owed(now), *_glass(now), *_heads(settings, witnesses, now.now, runs=runs)]
     return found + list(_nodes(now, runs=runs, is_stopped=is_running(settings) is False))
 
 
@@ -243,6 +244,33 @@ def _owed(now: Standing) -> Iterator[Finding]:
         )
     elif not dead:
         yield Finding(level=Level.OK, what="owed", said="nothing is overdue")
+
+
+def _glass(now: Standing) -> Iterator[Finding]:
+    """What of break-glass is open, what nobody has looked at, and what nobody was told."""
+    for glass in now.glasses:
+        what = f"break-glass {glass.id}"
+        match glass.state:
+            case GlassState.OVERDUE:
+                late = duration(max(0.0, now.now - (glass.review_by or now.now)))
+                said = f"of {glass.person} ({glass.reason}): its review is overdue since {late}"
+                remedy = f"`homing glass show {glass.id}`, then `homing glass review {glass.id} --verdict … --note …`"
+                yield Finding(level=Level.FAULT, what=what, said=said, remedy=remedy)
+            case GlassState.OPEN:
+                left = duration(max(0.0, glass.expires_at - now.now))
+                said = f"{glass.person} may approve alone for {left} more: {glass.reason}"
+                yield Finding(level=Level.WARNING, what=what, said=said, remedy=f"`homing glass end {glass.id}`")
+            case _:
+                said = f"of {glass.person} ({glass.reason}) waits for its review"
+                yield Finding(level=Level.NOTE, what=what, said=said, remedy=f"`homing glass show {glass.id}`")
+    if now.unheard:
+        ids = ", ".join(str(one) for one in now.unheard[:10])
+        yield Finding(
+            level=Level.FAULT,
+            what="break-glass",
+            said=f"{len(now.unheard)} of its announcements did not reach their place (events {ids})",
+            remedy="`homing events list --state dead` says why, then `homing events retell <id>`",
+        )
 
 
 def _nodes(now: Standing, *, runs: bool, is_stopped: bool) -> Iterator[Finding]:

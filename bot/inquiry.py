@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bot.domain.event import Event, EventId, EventState, Payload, Say, ShowCard, ShowOutput, TellOutcome
 from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState
+from bot.domain.glass import ANNOUNCED, Glass, GlassState
 from bot.domain.node import Node, Pairing
 from bot.domain.session import MessageId, SessionKey, format_key
 from bot.ports import Paused, Tx
@@ -35,6 +36,10 @@ class Standing:
     """Untold ones only."""
     oldest_untold_at: float | None
     nodes: Sequence[Node]
+    glasses: Sequence[Glass] = ()
+    """Open, or not reviewed yet."""
+    unheard: Sequence[EventId] = ()
+    """Announcements of break-glass that nobody was told, or not yet because their channel is closed."""
 
 
 def standing(tx: Tx) -> Standing:
@@ -47,6 +52,13 @@ def standing(tx: Tx) -> Standing:
         events={state: len(listed) for state, listed in events.items()},
         oldest_untold_at=min(oldest, default=None),
         nodes=tx.nodes.listing(),
+        glasses=tx.glasses.listing(frozenset(GlassState) - {GlassState.REVIEWED}, limit=MAX_COUNTED),
+        unheard=[
+            event.id
+            for state in (EventState.DEAD, EventState.HELD)
+            for event in events[state]
+            if event.identity.startswith(ANNOUNCED)
+        ],
     )
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bot.cli import shown
+from bot.cli.glass import form as glass_form
+from bot.cli.glass import state_words as glass_words
 from bot.cli.opened import with_store
 from bot.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, Limit
 from bot.domain.execution import Execution, ExecutionId, ExecutionState
@@ -59,6 +61,8 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     shown.line("owed        " + _counts({state.value: count for state, count in now.events.items()}))
     if now.oldest_untold_at is not None:
         shown.line(f"oldest owed {duration(max(0.0, now.now - now.oldest_untold_at))} ago")
+    for glass in now.glasses:
+        shown.line(f"BREAK-GLASS {glass.id} of {glass.person}: {glass_words(glass, times)}")
     for node in now.nodes:
         is_connected = may_run and is_heard(node, now.now)
         heard = "connected" if is_connected else f"last heard from {times.at(node.last_seen_at)}"
@@ -187,6 +191,8 @@ def chain_lines(chain: Chain, times: shown.Times) -> list[str]:
         lines += [f"hash       {execution.command_hash}"]
     if execution.deciders:
         lines += [f"deciders   {', '.join(execution.deciders)}"]
+    if execution.glass is not None:
+        lines += [f"glass      approved under break-glass {execution.glass} by {execution.decided_by} alone"]
     lines.append("")
     told = [(one.told_at, f"told {_message(one)}") for one in chain.tellings if one.told_at is not None]
     steps = [
@@ -237,6 +243,7 @@ def execution_form(execution: Execution) -> dict[str, object]:
         "rule": execution.rule,
         "deciders": list(execution.deciders),
         "decided_by": execution.decided_by,
+        "glass": execution.glass,
         "reason": execution.reason,
         "created_at": execution.created_at,
         "expires_at": execution.expires_at,
@@ -309,6 +316,7 @@ def _standing_form(now: Standing, *, may_run: bool) -> dict[str, object]:
         "executions": {state.value: now.executions[state] for state in sorted(OPEN)},
         "owed": {state.value: count for state, count in sorted(now.events.items())},
         "oldest_owed_at": now.oldest_untold_at,
+        "glasses": [glass_form(glass) for glass in now.glasses],
         "nodes": [
             {
                 "name": node.name,

@@ -22,6 +22,7 @@ from bot.cli import (
     config,
     events,
     executions,
+    glass,
     grants,
     node,
     nodes,
@@ -53,6 +54,10 @@ _groups: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     "events": ("What is owed to people.", {"list": events.list_, "retell": events.retell}),
     "approvals": ("What waits for a decision.", {"pending": executions.pending}),
     "grants": ("What is always allowed.", {"list": grants.list_, "show": grants.show, "revoke": grants.revoke}),
+    "glass": (
+        "Who approved alone in an emergency, and what was found of it.",
+        {"list": glass.list_, "show": glass.show, "end": glass.end, "review": glass.review},
+    ),
     "audit": (
         "What was asked, decided and done.",
         {"show": audit.show, "verify": audit.verify, "export": audit.export, "redact": audit.redact},

@@ -13,12 +13,14 @@ from bot.cli.audit import moment
 from bot.cli.opened import settings_of, with_store
 from bot.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
 from bot.domain.parts import cut_middle, duration
+from bot.domain.session import format_key
 from bot.domain.verdict import Ask, Refuse, Said
 
 if TYPE_CHECKING:
     from bot.config import Settings
     from bot.config.trial import Explained, Tried
     from bot.domain.execution import Execution
+    from bot.domain.glass import GlassRule
     from bot.ports import Tx
     from bot.store.open import OpenStore
 
@@ -55,11 +57,11 @@ def explain(
     if as_json:
         shown.document({"ok": True, "command": text, **_form(explained)})
         return
-    for line in _lines(explained, config):
+    for line in _lines(explained, config, policy.glass):
         shown.line(line)
 
 
-def _lines(explained: Explained, config: Path) -> list[str]:
+def _lines(explained: Explained, config: Path, glass: GlassRule | None) -> list[str]:
     from bot.config.trial import verdict_of
 
     said = explained.said
@@ -71,6 +73,12 @@ def _lines(explained: Explained, config: Path) -> list[str]:
         of = "" if len(explained.readings) == 1 else one
         lines.append(f"rule       {of}“{reading.rule.name}”{at}")
     lines += _ends(said)
+    if glass is not None and explained.breakers:
+        heard = ", ".join(format_key(place) for place in glass.announce_to)
+        lines.append(
+            f"glass      {', '.join(explained.breakers)} could break it for {duration(glass.open_for_s)} at most, "
+            f"announced in {heard}"
+        )
     if explained.needs_executable:
         lines.append("note       some rule names a path: the node's own file decides; say it with --executable")
     return lines
@@ -129,6 +137,7 @@ def _form(explained: Explained) -> dict[str, object]:
             "needs_reason": said.terms.needs_reason,
             "second_factor": said.terms.second_factor,
             "expires_after_s": said.expires_after_s,
+            "break_glass": list(explained.breakers),
         }
     return form
 

@@ -20,6 +20,7 @@ from bot.config.settings import Settings
 from bot.config.values import did_you_mean
 from bot.domain.command import parse_request
 from bot.domain.execution import Execution, ExecutionState
+from bot.domain.glass import obstacle
 from bot.domain.policy import Policy, Reading, Subject, Verdict, analysed
 from bot.domain.session import Peer, PersonId
 from bot.domain.verdict import Allow, Ask, Refuse, Said, all_of
@@ -49,6 +50,8 @@ class Explained:
     """Command by command."""
     needs_executable: bool
     """A rule about this command names a path: what the node finds decides."""
+    breakers: tuple[PersonId, ...] = ()
+    """Who could approve it alone, by break-glass. Nobody, where it is not asked about."""
 
 
 def policy_of(settings: Settings, config: Path) -> Policy:
@@ -86,8 +89,13 @@ def question(
 def explain(policy: Policy, asked: Question) -> Explained:
     subject = Subject(analysis=analysed(parse_request(asked.command)), executable=asked.executable)
     readings = policy.read(peer=asked.peer, asker=asked.person, node_name=asked.node, subject=subject)
+    said = all_of([reading.said for reading in readings])
+    rule = policy.glass if isinstance(said, Ask) else None
+    reaches = rule is not None and rule.holds_on(asked.node)
+    named = policy.directory.expand(rule.people) if rule is not None and reaches else ()
     return Explained(
-        said=all_of([reading.said for reading in readings]),
+        said=said,
+        breakers=tuple(one for one in named if obstacle(rule, policy.directory, one, asked.peer.parent()) is None),
         readings=readings,
         needs_executable=asked.executable is None
         and any(pattern.needs_executable for rule in policy.rules for pattern in rule.command),
