@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bot.domain.glass_words import BreakGlass, EndGlass, Review
 from bot.domain.message import Action, ButtonPress, InboundMessage, Reaction, Sender
 from bot.domain.place import ANYONE
 from bot.domain.policy import Policy, Verdict
@@ -111,6 +112,9 @@ class PersonPairing:
     paired_by: str | None
 
 
+_VERDICTS = (Approve, Deny, Stop, BreakGlass, EndGlass, Review)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """The admissions of all accounts. One without an admission hears nobody, unless its channel signs people in."""
@@ -119,7 +123,7 @@ class Gate:
 
     def hear(self, policy: Policy, message: InboundMessage, words: Words) -> Admit | Ignore | AskToPair:
         """May this be said to us here? `words` is how it reads: a decider's verdict needs no place on a list."""
-        decides = isinstance(words, Approve | Deny | Stop) and is_decider(policy, message.peer.channel, message.sender)
+        decides = isinstance(words, _VERDICTS) and is_decider(policy, message.peer.channel, message.sender)
         return self._speak(
             policy,
             message.peer,
@@ -202,9 +206,12 @@ def is_listed(admission: Admission, policy: Policy, channel: ChannelName, sender
 
 
 def is_decider(policy: Policy, channel: ChannelName, sender: Sender) -> bool:
-    """Whether any rule that asks, or the default, has this person decide, be it only once nobody else has."""
+    """Whether any rule that asks, or the default, has this person decide, be it only once nobody else has; or whether
+    they may break glass, or review that."""
     person: PersonId = policy.directory.identify(channel, sender.native)
     if policy.is_owner(person):
+        return True
+    if policy.glass is not None and person in policy.directory.expand((*policy.glass.people, *policy.glass.reviewers)):
         return True
     return any(
         rule.action is Verdict.ASK and person in policy.directory.expand((*(rule.deciders or ()), *rule.escalate_to))

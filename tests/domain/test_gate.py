@@ -23,6 +23,7 @@ from bot.domain.gate import (
     RoomPolicy,
     draw_code,
 )
+from bot.domain.glass import GlassRule
 from bot.domain.message import Action, Button, ButtonPress, InboundMessage, Reaction, Sender
 from bot.domain.policy import Policy, Rule, Verdict
 from bot.domain.session import (
@@ -261,6 +262,22 @@ def test_whom_a_rule_escalates_to_decides_and_is_heard() -> None:
     wider = replace(POLICY, rules=(rule,))
     assert hear(closed, "U7", "approve 7K3Q9A", policy=wider) == Admit()
     assert gate(closed).take_reaction(wider, reaction) == Admit()
+
+
+def test_whoever_may_break_glass_or_review_it_is_heard_with_that_and_with_a_verdict() -> None:
+    closed = Admission(dm_policy=ALLOWLIST, allow_from=(), rooms=frozenset({ROOM}))
+    glass = GlassRule(people=("slack:U7",), reviewers=("slack:U6",), announce_to=(a_peer(),))
+    with_glass = replace(POLICY, glass=glass)
+    for who, text in (
+        ("U7", "break-glass the site is down"),
+        ("U7", "break-glass end"),
+        ("U7", "approve 7K3Q9A"),
+        ("U6", "review B7K3Q9A ok it was right"),
+    ):
+        assert hear(closed, who, text) == Ignore(Closed.NOT_ON_THE_LIST)
+        assert hear(closed, who, text, policy=with_glass) == Admit()
+        assert hear(closed, "U9", text, policy=with_glass) == Ignore(Closed.NOT_ON_THE_LIST)
+    assert hear(closed, "U7", "run df", policy=with_glass) == Ignore(Closed.NOT_ON_THE_LIST)
 
 
 # --- accounts ----------------------------------------------------------------------------------------
