@@ -194,7 +194,9 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None], re
     is_shared = settings.store_url.startswith("postgresql")
     # Another replica's commit is news; our own wakes its loops itself, and a tool's is seen at the next poll.
     news, key = signals.all if is_shared else None, settings.gateway.data_dir / "audit.key"
-    store = open_store(settings.store_url, clock=clock, gateway=True, on_change=news, audit_key=key)
+    store = open_store(
+        settings.store_url, clock=clock, gateway=True, on_change=news, audit_key=key, factor_key=identity.factor_key
+    )
     try:
         if not is_shared:
             await store.write(lambda tx: (tx.events.take_over(), tx.inputs.take_over()))
@@ -292,8 +294,7 @@ async def _embedded(settings: Settings, identity: KeyPair, store: OpenStore, por
         tx.nodes.hello(key.fingerprint, key.public_key, name)
         tx.nodes.pair(key.fingerprint, name=name, by="gateway")
 
-    known = await store.read(lambda tx: tx.nodes.get(key.fingerprint))
-    if known is None:
+    if await store.read(lambda tx: tx.nodes.get(key.fingerprint)) is None:
         await store.write(pair)
     host = "127.0.0.1" if settings.gateway.host in ("0.0.0.0", "::") else settings.gateway.host  # noqa: S104 - compared
     node = EmbeddedNode(
@@ -339,8 +340,7 @@ async def invitation(page: str, store: OpenStore, *, native: str, name: str, now
 
 def _signalled() -> asyncio.Event:
     """Set by SIGTERM or Ctrl-C, from the first moment on: a node that was just started must not be left behind."""
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     return ended

@@ -27,6 +27,7 @@ from bot.domain.event import (
     NewInput,
 )
 from bot.domain.execution import Execution, ExecutionId, ExecutionResult, ExecutionState, Step, Trigger
+from bot.domain.factor import Checked, Factor
 from bot.domain.gate import PersonPairing
 from bot.domain.glass import Glass, GlassId, GlassState, GlassTrigger
 from bot.domain.grant import Grant, GrantId
@@ -347,6 +348,8 @@ class Tx(Protocol):
     @property
     def glasses(self) -> Glasses: ...
     @property
+    def factors(self) -> Factors: ...
+    @property
     def audit(self) -> Audit: ...
 
 
@@ -384,11 +387,18 @@ class Executions(Protocol):
     ) -> None: ...
     def steps(self, execution_id: ExecutionId) -> Sequence[Step]: ...
 
-    def vote(self, execution_id: ExecutionId, person: PersonId, *, approves: bool, reason: str) -> bool:
-        """One row a person and execution, the first is final: False if this person has voted."""
+    def vote(
+        self, execution_id: ExecutionId, person: PersonId, *, approves: bool, reason: str, with_factor: bool = False
+    ) -> bool:
+        """One row a person and execution, the first is final: False if this person has voted.
+
+        `with_factor` says that a code of their own device was checked with it. A yes without one becomes one with it.
+        """
         ...
 
-    def approvers(self, execution_id: ExecutionId) -> Sequence[PersonId]: ...
+    def approvers(self, execution_id: ExecutionId, *, with_factor: bool = False) -> Sequence[PersonId]:
+        """Who said yes; `with_factor`: of those whose device was asked as well."""
+        ...
 
     def in_states(
         self,
@@ -704,6 +714,40 @@ class Glasses(Protocol):
         ...
 
     def prune(self, *, reviewed_before: float, limit: int = 500) -> int: ...
+
+
+class Factors(Protocol):
+    """The devices of people. Whatever changes one locks its row first: a code counts once, on every replica.
+
+    Each change and each code that was tried leaves its line in the audit. No code and no secret comes back from here,
+    but for the two that are shown once.
+    """
+
+    def get(self, person: PersonId) -> Factor | None: ...
+    def listing(self) -> Sequence[Factor]: ...
+
+    def begin(self, person: PersonId, *, by: str) -> str | None:
+        """Draw a secret and give it in base32; it counts once `enrol` had a right code. None for who is enrolled."""
+        ...
+
+    def enrol(self, person: PersonId, code: str, *, by: str) -> Sequence[str] | None:
+        """The recovery codes, shown once. None where nothing was begun lately, or the code is wrong."""
+        ...
+
+    def renew_codes(self, person: PersonId, *, by: str) -> Sequence[str] | None:
+        """New recovery codes, shown once; the old ones are worth nothing from now on. None for who is not enrolled."""
+        ...
+
+    def check(self, person: PersonId, code: str) -> Checked:
+        """Use a code up if it is right, count it if it is wrong."""
+        ...
+
+    def spend(self, person: PersonId, codes: Collection[str]) -> frozenset[str]:
+        """Use up those that are right: others have read them. Counts no failure, and works while they are locked."""
+        ...
+
+    def unlock(self, person: PersonId, *, by: str) -> bool: ...
+    def remove(self, person: PersonId, *, by: str) -> bool: ...
 
 
 class Switches(Protocol):

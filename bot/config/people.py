@@ -58,6 +58,10 @@ class RuleSection(Section):
     quorum: int = Field(default=1, ge=1, le=MAX_QUORUM, description="How many different people must approve.")
     four_eyes: bool = Field(default=False, description="Whether the one who asks may not be one of them.")
     needs_reason: bool = Field(default=False, description="Whether a yes needs a reason beside it.")
+    second_factor: bool = Field(
+        default=False,
+        description="Whether a yes needs a code of the person's own device. Enrol them with `homing totp enroll`.",
+    )
     expires_after: Length | None = Field(
         default=None,
         ge=1,

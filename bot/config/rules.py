@@ -68,6 +68,7 @@ def _rule(settings: Settings, rule: RuleSection, line: int | None) -> Rule:
             quorum=rule.quorum,
             four_eyes=rule.four_eyes,
             needs_reason=rule.needs_reason,
+            second_factor=rule.second_factor,
             grant_for_s=rule.grant_for,
         ),
         expires_after_s=expires_after_s if rule.expires_after is None else rule.expires_after,

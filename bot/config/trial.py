@@ -127,6 +127,7 @@ class CaseSection(Section):
     rule: str | None = Field(default=None, description="The rule that must give it.")
     deciders: Texts | None = Field(default=None, description="Exactly who must be able to decide.")
     quorum: int | None = Field(default=None, description="How many of them it must take.")
+    second_factor: bool | None = Field(default=None, description="Whether a yes must need a code of their device.")
 
 
 class _CasesFile(Section):
@@ -184,6 +185,9 @@ def _wrong(case: CaseSection, said: Said, policy: Policy) -> list[str]:
     quorum = said.terms.quorum if isinstance(said, Ask) else 0
     if case.quorum is not None and quorum != case.quorum:
         wrong.append(f"it takes {quorum} of them, not {case.quorum}")
+    needs_code = isinstance(said, Ask) and said.terms.second_factor
+    if case.second_factor is not None and needs_code is not case.second_factor:
+        wrong.append(f"a yes needs {'a' if needs_code else 'no'} second factor")
     return wrong
 
 

@@ -54,6 +54,8 @@ class Grant:
     last_used_at: float | None = None
     uses: int = 0
     """How many hand-overs to the node it has allowed."""
+    with_factor: bool = False
+    """Whether a code of the device of whoever gave it was checked with it."""
 
     def is_live(self, now: float) -> bool:
         return self.revoked_at is None and now < self.expires_at
@@ -132,6 +134,8 @@ def objection(grant: Grant, execution: Execution, asked: Ask, *, now: float) -> 
         return f"{grant.id} counts no more: {why}"
     if asked.terms.grant_for_s is not None and now >= grant.granted_at + asked.terms.grant_for_s:
         return f"{grant.id} counts no more: the rule “{asked.rule}” lets none stand for so long by now"
+    if asked.terms.second_factor and not grant.with_factor:
+        return f"{grant.id} counts no more: the rule “{asked.rule}” wants a second factor by now, and it had none"
     if grant.granted_by not in asked.deciders:
         return f"{grant.id} counts no more: {grant.granted_by}, who gave it, may not decide this any more"
     return None if covers(grant, execution) else f"{grant.id} is for another command"

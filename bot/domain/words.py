@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from bot.domain.execution import ID_ALPHABET, ID_CHARS, ExecutionId
+from bot.domain.factor import CODE, is_code_alone, without_codes
 from bot.domain.glass_words import BREAK_GLASS, REVIEW, BreakGlass, EndGlass, Review, parse_break_glass, parse_review
 from bot.domain.grant import GrantId, parse_grant_id
 
@@ -244,31 +245,52 @@ def _with_id(word: str, rest: str) -> Words:
     return Unclear(meant=f"{word} {execution_id}")
 
 
+_CODE_LAST = re.compile(rf"(?:(?P<before>.*\S)\s+|\A)(?i:code)\s+(?P<code>{CODE})\s*", re.DOTALL)
 _APPROVE = re.compile(
-    r"(?i:(?:(?P<how>once|always)\b:?)?\s*(?:code\s+(?P<code>[0-9A-Za-z-]{4,32})(?!\S))?\s*"
-    r"(?:because\s+(?P<reason>.+))?)",
+    rf"(?i:(?:code\s+(?P<first>{CODE}|[0-9A-Za-z-]{{4,32}})(?!\S))?\s*(?:(?P<how>once|always)\b:?)?\s*"
+    rf"(?:code\s+(?P<code>{CODE}|[0-9A-Za-z-]{{4,32}})(?!\S))?\s*(?:because\s+(?P<reason>.+))?)",
     re.DOTALL,
 )
-_ALWAYS_LIKE = re.compile(r"(?i:always)\s*:\s*(?P<pattern>.+)", re.DOTALL)
+_ALWAYS_LIKE = re.compile(
+    rf"(?i:code\s+(?P<code>{CODE}|[0-9A-Za-z-]{{4,32}})\s+)?(?i:always)\s*:\s*(?P<pattern>.+)", re.DOTALL
+)
 
 
 def _approve(execution_id: ExecutionId, tail: str) -> Words:
-    """Exact words in their order; anything else decides nothing."""
+    """Exact words in their order; anything else decides nothing.
+
+    A code may stand last as well, which is how it is said aloud: a reason, or a pattern, never ends with one.
+    """
     if tail.lower() == "deny":
         # The order of words that other systems have; taken, because its near miss would be to approve.
         return Deny(id=execution_id, reason="")
-    like = _ALWAYS_LIKE.fullmatch(tail)
-    if like is not None:
-        return Approve(id=execution_id, always=True, pattern=like["pattern"].strip())
-    found = _APPROVE.fullmatch(tail)
+    last = _CODE_LAST.fullmatch(tail)
+    rest = tail if last is None else last["before"] or ""
+    like = _ALWAYS_LIKE.fullmatch(rest)
+    found = like or _APPROVE.fullmatch(rest)
     if found is None:
         return Unclear(meant=f"approve {execution_id}")
+    said = found.groupdict()
+    codes = [code for code in (said.get("first"), said.get("code"), last and last["code"]) if code is not None]
+    if len(codes) > 1:
+        return Unclear(meant=f"approve {execution_id} code <code>")
     return Approve(
         id=execution_id,
-        reason=(found["reason"] or "").strip()[:500],
-        code=found["code"],
-        always=(found["how"] or "").lower() == "always",
+        reason=(said.get("reason") or "").strip()[:500],
+        code=codes[0] if codes else None,
+        always=like is not None or (said["how"] or "").lower() == "always",
+        pattern=None if like is None else like["pattern"].strip(),
     )
+
+
+def as_kept(text: str, words: Words) -> str:
+    """The text as it may be kept: a command to the letter, and everything else without what could be a code."""
+    if isinstance(words, Run | Edit):
+        return text
+    is_near = isinstance(words, Unclear) and (words.meant or "").startswith("approve")
+    if isinstance(words, Urgent) or is_near or is_code_alone(text):
+        return without_codes(text)
+    return text
 
 
 def parse_id(raw: str) -> ExecutionId | None:

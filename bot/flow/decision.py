@@ -19,6 +19,7 @@ from bot.domain.render import LISTED_CHARS
 from bot.domain.results import title
 from bot.domain.session import Peer, PersonId
 from bot.domain.verdict import Allow, Ask
+from bot.flow.demands import Lacks, meet, scrubbed
 from bot.flow.glass import covering, under
 from bot.flow.grants import cannot_give, give, given_words
 from bot.flow.outcome import leave
@@ -72,6 +73,7 @@ def decide(tx: Tx, policy: Policy, decider: Decider, execution_id: ExecutionId, 
     if not isinstance(asked, Ask) or not (decider.person in asked.deciders or isinstance(glass, Glass)):
         refused = _refused_vote(tx, policy, decider, execution, asked)
         return f"{refused} Your {glass}." if isinstance(glass, str) else refused
+    word = replace(word, reason=scrubbed(tx, decider.person, word.reason))
     if word.action is Action.DENY:
         return _deny(tx, decider, execution, word.reason)
     return _approve(tx, policy, decider, execution, asked, word, glass if isinstance(glass, Glass) else None)
@@ -107,15 +109,35 @@ def _approve(
         if why is not None:
             once = f"To allow it once, type: approve {execution.id}"
             return f"{execution.id} cannot be always allowed: {why}. Nothing was decided. {once}"
-    lacks = _lacking(execution, asked, word)
-    if lacks is not None:
-        return lacks
-    is_first = tx.executions.vote(execution.id, decider.person, approves=True, reason=word.reason)
-    if not is_first and glass is None:
-        # Whoever said yes before they broke glass has said it still: their second one is no change of mind.
+    if word.typed_in is not None and _is_unseen(execution, word.typed_in):
+        place = f"{execution.origin.peer.channel} {execution.origin.peer.kind.value}"
+        return (
+            f"{execution.id} has a command that no list shows whole. Read its card where it was asked ({place}), "
+            "and decide there. Nothing was decided."
+        )
+    wants_factor = asked.terms.second_factor
+    # Whoever said yes before they broke glass has said it still: their second one is no change of mind.
+    if glass is None and decider.person in tx.executions.approvers(execution.id, with_factor=wants_factor):
+        # Before the code is looked at: a second press of one form uses none up and counts as no guess.
         return _voted(execution)
-    approved_by = tuple(person for person in tx.executions.approvers(execution.id) if person in asked.deciders)
+    demands = meet(
+        tx, decider.person, execution.id, asked.terms, reason=word.reason, code=word.code, line=_typed(execution, word)
+    )
+    if isinstance(demands, Lacks):
+        return demands.words
+    carries = demands.with_factor
+    is_first = tx.executions.vote(execution.id, decider.person, approves=True, reason=word.reason, with_factor=carries)
+    if not is_first and glass is None:
+        return _voted(execution)
+    voted = tx.executions.approvers(execution.id, with_factor=wants_factor)
+    approved_by = tuple(person for person in voted if person in asked.deciders)
     counted = replace(execution, approved_by=approved_by, deciders=asked.deciders, terms=offered(execution, asked))
+    return _count(tx, decider, counted, asked, word, glass) + demands.aside
+
+
+def _count(tx: Tx, decider: Decider, counted: Execution, asked: Ask, word: Word, glass: Glass | None) -> str:
+    """What this yes makes of it, together with those that were there."""
+    execution, approved_by = counted, counted.approved_by
     missing = asked.terms.quorum - len(approved_by)
     detail = word.reason or None
     if glass is not None and (missing > 0 or decider.person not in asked.deciders):
@@ -155,20 +177,10 @@ def _break(tx: Tx, glass: Glass, execution: Execution, word: Word) -> str:
     )
 
 
-def _lacking(execution: Execution, asked: Ask, word: Word) -> str | None:
-    """What this yes lacks, and the words that mend it; None where it is whole."""
-    if word.typed_in is not None and _is_unseen(execution, word.typed_in):
-        place = f"{execution.origin.peer.channel} {execution.origin.peer.kind.value}"
-        return (
-            f"{execution.id} has a command that no list shows whole. Read its card where it was asked ({place}), "
-            "and decide there. Nothing was decided."
-        )
-    if asked.terms.needs_reason and not word.reason:
-        return f"{execution.id} needs a reason. Type: approve {execution.id} because <reason>. Nothing was decided."
-    if asked.terms.second_factor:
-        # No code can be checked yet, so none is taken for right: what cannot be asked for is no yes.
-        return f"{execution.id} needs a code of your own device, which cannot be checked here yet. Nothing was decided."
-    return None
+def _typed(execution: Execution, word: Word) -> str:
+    """What was said, as it is typed."""
+    how = "" if word.action is not Action.ALWAYS else " always" if word.pattern is None else f" always: {word.pattern}"
+    return f"approve {execution.id}{how}"
 
 
 def _is_unseen(execution: Execution, here: Peer) -> bool:

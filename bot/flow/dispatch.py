@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _MAX_HAND_OVERS = 64
 """At the same time, over all nodes."""
+_NO_FACTOR = "the rules want a code of the device of whoever says yes by now, and it has none; ask again"
 _TRIES = 10
 """Some eight minutes of a store that is away; after that the sweep finds what is overdue."""
 
@@ -137,14 +138,20 @@ class Dispatch:
             case Allow():
                 return None
             case Ask() if execution.glass is not None:
+                carried = frozenset(tx.executions.approvers(execution.id, with_factor=said.terms.second_factor))
+                if not carried.issuperset(execution.approved_by):
+                    return _NO_FACTOR
                 return hold_up(tx, self.policies.now, execution)
             case Ask() if execution.grant is not None:
                 return spend(tx, execution, said)
             case Ask(deciders=deciders, terms=terms):
-                counted = [person for person in tx.executions.approvers(execution.id) if person in deciders]
+                voted = tx.executions.approvers(execution.id, with_factor=terms.second_factor)
+                counted = [person for person in voted if person in deciders]
                 if len(counted) >= terms.quorum:
                     return None
                 who = ", ".join(deciders) or "nobody"
+                if terms.second_factor and set(tx.executions.approvers(execution.id)) & set(deciders) - set(counted):
+                    return _NO_FACTOR
                 if terms.quorum > 1:
                     return f"it has {len(counted)} of {terms.quorum} votes that count by now; who may decide: {who}"
                 return f"whoever approved it may not decide it any more; who may: {who}"

@@ -67,6 +67,8 @@ def give(
         granted_at=tx.now,
         expires_at=tx.now + asked.terms.grant_for_s,
         reason=reason,
+        # Nobody comes here without the code that the rule wants.
+        with_factor=asked.terms.second_factor,
     )
     while not tx.grants.add(drawn):
         drawn = replace(drawn, id=_draw_id())

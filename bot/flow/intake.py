@@ -42,6 +42,7 @@ from bot.domain.session import (
     key_for,
 )
 from bot.domain.words import Approve, Deny, Pause, Resume, Revoke, Unclear, Urgent, Words, parse_words
+from bot.flow import demands
 from bot.flow.admission import NOT_HEARD, Admissions, offer_code
 from bot.flow.decision import Decider, Word, decide, switch
 from bot.flow.delivery import reopen, settle
@@ -88,6 +89,10 @@ class Intake:
         if isinstance(heard, AskToPair):
             await self._offer_code(message)
             return Answer()
+        if demands.is_overheard(words, message.peer):
+            # Not said to us, and read by others all the same.
+            person = self._decider(message.peer, message.sender).person
+            await self.store.write(lambda tx: demands.overheard(tx, person, words, message.peer))
         # A slash command is no message that others see: its network shows a failure where no word comes back.
         return Answer(note=NOT_HEARD if message.message_id is None else None)
 
@@ -99,7 +104,8 @@ class Intake:
             settled = late or isinstance(words, Urgent)
             session = self._session(message.peer, message.sender)
             decider = self._decider(message.peer, message.sender)
-            new = _input(session, address, message.sender, message.delivery, message.text, decider)
+            text, has_code = demands.kept(tx, decider.person, message.text, words, message.peer)
+            new = _input(session, address, message.sender, message.delivery, text, decider)
             if settled:
                 # No turn reads it any more: it is kept as it may be read.
                 new = replace(new, state=InputState.ANSWERED, text=self.masker.text(new.text))
@@ -109,7 +115,10 @@ class Intake:
             reopen(tx, message.peer)
             # With its moment: SQLite numbers rows anew once they are pruned, and an identity is spent for ever.
             mark = f"{input_id}:{tx.now}"
+            if has_code:
+                _say(tx, session, address, message.sender, demands.OVERHEARD, f"overheard:{mark}")
             if late:
+                demands.overheard(tx, decider.person, words, message.peer)
                 note = "I was not there when you wrote this, and saw it only now. Nothing was done; ask again."
                 _say(tx, session, address, message.sender, note, f"late:{mark}")
             elif isinstance(words, Urgent):
@@ -227,9 +236,13 @@ class Intake:
             # A view of this person alone, made from the execution's row: the hash says what it showed.
             return decide(tx, self.policies.now, decider, execution_id, word)
         card = tx.cards.at(press.peer, press.message_id)
+        if card is None and press.code is not None:
+            # A code is never kept, not for a minute either.
+            return f"The card of {execution_id} is being recorded. Press again in a moment; nothing was decided."
         if card is None:
             # The row keeps what was written as it may be read.
-            tx.inputs.keep_early(replace(press, reason=word.reason), until=tx.now + EARLY_S)
+            reason = demands.scrubbed(tx, decider.person, word.reason)
+            tx.inputs.keep_early(replace(press, reason=reason), until=tx.now + EARLY_S)
             return f"Noted. It counts as soon as the card of {execution_id} is recorded, within a minute at most."
         if card.execution_id != execution_id:
             return "That button does not belong to this card. Nothing was decided."
@@ -245,7 +258,14 @@ class Intake:
         execution = tx.executions.get(card.execution_id)
         shown = None if execution is None else execution.command_hash
         decider = self._decider(reaction.peer, reaction.sender)
-        return decide(tx, self.policies.now, decider, card.execution_id, Word(action=action, shown=shown))
+        note = decide(tx, self.policies.now, decider, card.execution_id, Word(action=action, shown=shown))
+        if action is not Action.APPROVE or not demands.wants_more(tx, self.policies.now, decider.person, execution):
+            return note
+        # Said in the room, once: not every network has a private word for who reacted.
+        address = ReturnAddress(peer=reaction.peer, message_id=reaction.message_id)
+        session, once = self._session(reaction.peer, reaction.sender), f"sign:{card.execution_id}:{decider.person}"
+        _say(tx, session, address, reaction.sender, demands.sign_is_not_enough(card.execution_id), once)
+        return None
 
     def _ask_for(self, tx: Tx, press: ButtonPress, text: str) -> str | None:
         """`again` and `output` buttons are the typed words, asked on the message that carries the button."""
@@ -262,12 +282,16 @@ class Intake:
                     tx, self.policies.now, decider.person, words, here=here, session=session, masked=self._reason
                 )
             case Pause():
-                return switch(tx, self.policies.now, decider, pause=True, reason=self._reason(words.reason))
+                why = demands.scrubbed(tx, decider.person, self._reason(words.reason))
+                return switch(tx, self.policies.now, decider, pause=True, reason=why)
             case Resume():
                 return switch(tx, self.policies.now, decider, pause=False)
             case Revoke():
-                why = self._reason(words.reason)
+                why = demands.scrubbed(tx, decider.person, self._reason(words.reason))
                 return take_back(tx, self.policies.now, decider.person, words.id, why=why)
+            case Approve() if demands.is_overheard(words, here):
+                demands.overheard(tx, decider.person, words, here)
+                return demands.OVERHEARD
             case Approve():
                 word = Word(
                     action=Action.ALWAYS if words.always else Action.APPROVE,

@@ -18,6 +18,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from bot.domain.command import NodeFingerprint
 from bot.errors import Malformed
@@ -46,6 +48,12 @@ class KeyPair:
     @property
     def fingerprint(self) -> NodeFingerprint:
         return fingerprint(self.public_key)
+
+    @property
+    def factor_key(self) -> bytes:
+        """32 bytes that secrets of people's devices are sealed with; this key cannot be found from them."""
+        private = self._private.private_bytes_raw()
+        return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"homing second factor").derive(private)
 
     def sign(self, role: bytes, transcript: bytes) -> bytes:
         """64 bytes over the transcript, good for this role only: an answer cannot be reflected."""

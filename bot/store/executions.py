@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select, update
 
+from bot.domain.audit import Value
 from bot.domain.command import NodeFingerprint
 from bot.domain.event import EventState, InputState
 from bot.domain.execution import (
@@ -125,7 +126,9 @@ class StoredExecutions(Connected):
         ).all()
         return [Step(at=row.at, what=row.what, by=row.by_whom, detail=row.detail) for row in rows]
 
-    def vote(self, execution_id: ExecutionId, person: PersonId, *, approves: bool, reason: str) -> bool:
+    def vote(
+        self, execution_id: ExecutionId, person: PersonId, *, approves: bool, reason: str, with_factor: bool = False
+    ) -> bool:
         written = self.connection.execute(
             insert_or_ignore(self.dialect, votes, votes.c.execution_id),
             {
@@ -135,19 +138,34 @@ class StoredExecutions(Connected):
                 "approves": int(approves),
                 "reason": reason,
                 "at": self.now,
+                "with_factor": int(with_factor),
             },
         )
-        is_first = written.first() is not None
-        if is_first:
-            self._audit.note("yes" if approves else "no", person, {"reason": reason}, execution=execution_id)
-        return is_first
+        counts = written.first() is not None or (approves and with_factor and self._strengthen(execution_id, person))
+        if counts:
+            said: dict[str, Value] = {"reason": reason, **({"second_factor": True} if with_factor else {})}
+            self._audit.note("yes" if approves else "no", person, said, execution=execution_id)
+        return counts
 
-    def approvers(self, execution_id: ExecutionId) -> Sequence[PersonId]:
-        rows = self.connection.execute(
-            select(votes.c.person)
-            .where(votes.c.execution_id == execution_id, votes.c.approves == 1)
-            .order_by(votes.c.at, votes.c.person)
+    def _strengthen(self, execution_id: ExecutionId, person: PersonId) -> bool:
+        """A yes that was said before the rules asked for a device stands, and counts again with one."""
+        stronger = self.connection.execute(
+            update(votes)
+            .where(
+                votes.c.execution_id == execution_id,
+                votes.c.person_digest == digest(person),
+                votes.c.approves == 1,
+                votes.c.with_factor == 0,
+            )
+            .values(with_factor=1)
         )
+        return bool(stronger.rowcount)
+
+    def approvers(self, execution_id: ExecutionId, *, with_factor: bool = False) -> Sequence[PersonId]:
+        query = select(votes.c.person).where(votes.c.execution_id == execution_id, votes.c.approves == 1)
+        if with_factor:
+            query = query.where(votes.c.with_factor == 1)
+        rows = self.connection.execute(query.order_by(votes.c.at, votes.c.person))
         return [PersonId(person) for person in rows.scalars()]
 
     def in_states(

@@ -50,6 +50,7 @@ class StoredGrants(Connected):
                 "reason": grant.reason,
                 "revoked_why": "",
                 "uses": 0,
+                "with_factor": int(grant.with_factor),
             },
         ).first()
         if written is None:
@@ -147,4 +148,5 @@ def _grant_of(row: Row[Any]) -> Grant:
         revoked_why=row.revoked_why,
         last_used_at=row.last_used_at,
         uses=row.uses,
+        with_factor=bool(row.with_factor),
     )

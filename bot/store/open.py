@@ -17,6 +17,8 @@ from bot.store.faults import as_store_error
 from bot.store.migrations import require_current, upgrade
 from bot.store.sqlite import SqliteStore, make_engine
 from bot.store.sqlite_file import GatewayLock, check_file, create_private, make_directory
+from bot.store.tx import Keys
+from bot.store.vault import Vault
 
 
 class OpenStore(Store, Protocol):
@@ -42,6 +44,7 @@ def open_store(
     on_change: Callable[[], None] | None = None,
     use_clock: bool = False,
     audit_key: Path | None = None,
+    factor_key: bytes | None = None,
 ) -> OpenStore:
     """Open `sqlite:///path` or `postgresql://…`; blocks while it migrates. Raises `StoreError`, naming the remedy.
 
@@ -49,12 +52,13 @@ def open_store(
     it. `on_change` is called in the event loop after every commit that wrote, ours or (on PostgreSQL) another
     replica's; with it, call this inside the loop that is to be woken. `use_clock` makes `tx.now` the clock's on
     PostgreSQL too, for tests that hold the time. `audit_key` is the file of the key that hashes of masked commands
-    stand under in the audit; left out, each opening draws one of its own.
+    stand under in the audit; left out, each opening draws one of its own. `factor_key` opens what is kept of people's
+    devices; left out, no code can be checked.
     """
-    key = AuditKey(audit_key)
+    keys = Keys(audit=AuditKey(audit_key), vault=Vault(factor_key))
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(_path_of(parsed), clock=clock, gateway=gateway, on_change=on_change, audit_key=key)
+        return _open_sqlite(_path_of(parsed), clock=clock, gateway=gateway, on_change=on_change, keys=keys)
     # Loaded where it is used only: a gateway on SQLite needs no driver of PostgreSQL.
     from bot.store import postgres
 
@@ -62,7 +66,7 @@ def open_store(
     with contextlib.ExitStack() as undo:
         undo.callback(engine.dispose)
         postgres.prepare_database(engine, migrate=gateway)
-        store = postgres.PostgresStore(engine, clock=clock if use_clock else None, on_change=on_change, audit_key=key)
+        store = postgres.PostgresStore(engine, clock=clock if use_clock else None, on_change=on_change, keys=keys)
         undo.pop_all()
     return store
 
@@ -105,7 +109,7 @@ def _path_of(url: URL) -> Path:
 
 
 def _open_sqlite(
-    path: Path, *, clock: Clock, gateway: bool, on_change: Callable[[], None] | None, audit_key: AuditKey
+    path: Path, *, clock: Clock, gateway: bool, on_change: Callable[[], None] | None, keys: Keys
 ) -> SqliteStore:
     lock: GatewayLock | None = None
     with contextlib.ExitStack() as undo:
@@ -116,7 +120,7 @@ def _open_sqlite(
         elif not path.exists():
             raise StoreError(f"there is no database at {path}; start the gateway once with `homing run`, it makes one")
         _prepare_sqlite(path, gateway=gateway)
-        store = SqliteStore(path, clock=clock, lock=lock, on_change=on_change, audit_key=audit_key)
+        store = SqliteStore(path, clock=clock, lock=lock, on_change=on_change, keys=keys)
         undo.pop_all()
     return store
 

@@ -20,12 +20,11 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from bot.errors import StoreError
 from bot.ports import Clock
-from bot.store.audit_key import AuditKey
 from bot.store.bell import Bell
 from bot.store.chatlog import StoredChatLog
 from bot.store.faults import as_store_error
 from bot.store.migrations import require_current, upgrade
-from bot.store.tx import OpenTx, run
+from bot.store.tx import Keys, OpenTx, run
 
 R = TypeVar("R")
 Q = TypeVar("Q")
@@ -78,14 +77,14 @@ class PostgresStore:
     """`Store` and `ChatLog` on one database. Without `clock`, `tx.now` is the database's."""
 
     def __init__(
-        self, engine: Engine, *, clock: Clock | None, on_change: Callable[[], None] | None, audit_key: AuditKey
+        self, engine: Engine, *, clock: Clock | None, on_change: Callable[[], None] | None, keys: Keys
     ) -> None:
         self.chat_log = StoredChatLog(self)
         self._engine = engine
         self._where = engine.url.render_as_string(hide_password=True)
         self._clock = clock
         self._on_change = on_change
-        self._audit_key = audit_key
+        self._keys = keys
         self._room = asyncio.Semaphore(_WAITING)
         self._closed = False
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
@@ -176,8 +175,8 @@ class PostgresStore:
 
     def _open(self, connection: Connection) -> OpenTx:
         if self._clock is not None:
-            return OpenTx(connection, self._clock.now, self._audit_key)
-        return OpenTx(connection, lambda: _database_now(connection), self._audit_key)
+            return OpenTx(connection, self._clock.now, self._keys)
+        return OpenTx(connection, lambda: _database_now(connection), self._keys)
 
 
 def _database_now(connection: Connection) -> float:

@@ -32,7 +32,7 @@ from bot.domain.execution import storable
 from bot.domain.terms import ONE_YES, terms_to_json
 from bot.errors import Malformed
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0006")
 """Every version of the schema that this code knows, oldest first; the last is the one that it uses."""
 
 
@@ -157,6 +157,8 @@ votes = Table(
     Column("approves", Integer, nullable=False),
     Column("reason", Prose, nullable=False),
     Column("at", Float, nullable=False),
+    # 1 where a code of the person's own device was checked with it.
+    Column("with_factor", Integer, nullable=False, server_default="0"),
 )
 
 tombstones = Table(

@@ -1,11 +1,23 @@
-"""The tables of what is known beside the work: nodes, people who were let in, grants, break-glass, switches.
+"""The tables of what is known beside the work: nodes, people let in, their devices, grants, break-glass, switches.
 
 Deliberately absent: executions and what is owed (see `schema`), the web chat (see `schema_chat`).
 """
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Float, Index, Integer, LargeBinary, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
 
 from bot.store.schema import Opaque, Prose, metadata
 
@@ -73,6 +85,8 @@ grants = Table(
     Column("revoked_why", Prose, nullable=False),
     Column("last_used_at", Float),
     Column("uses", Integer, nullable=False),
+    # 1 where a code of the device of whoever gave it was checked with it.
+    Column("with_factor", Integer, nullable=False, server_default="0"),
     Index(None, "place_digest", "expires_at"),
 )
 
@@ -110,6 +124,33 @@ Index(
     unique=True,
     sqlite_where=text("state = 'open'"),
     postgresql_where=text("state = 'open'"),
+)
+
+factors = Table(
+    "factors",
+    metadata,
+    Column("person_digest", Text, primary_key=True),
+    Column("person", Opaque, nullable=False),
+    # Under a key that no copy of the database holds.
+    Column("sealed", LargeBinary, nullable=False),
+    Column("begun_at", Float, nullable=False),
+    Column("begun_by", Prose, nullable=False),
+    # NULL until the first right code.
+    Column("enrolled_at", Float),
+    # The newest time step of which a code was used: none up to it counts any more.
+    Column("last_step", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("locked_until", Float),
+    Column("last_used_at", Float),
+)
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("person_digest", ForeignKey("factors.person_digest", ondelete="CASCADE"), primary_key=True),
+    # Keyed, like the secrets: whoever copies the database cannot try codes against it.
+    Column("digest", Text, primary_key=True),
+    Column("used_at", Float),
 )
 
 switches = Table(

@@ -21,11 +21,10 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from bot.errors import StoreError
 from bot.ports import Clock
-from bot.store.audit_key import AuditKey
 from bot.store.chatlog import StoredChatLog
 from bot.store.faults import as_store_error
 from bot.store.sqlite_file import BUSY_TIMEOUT_S, GatewayLock, write_backup
-from bot.store.tx import OpenTx, run
+from bot.store.tx import Keys, OpenTx, run
 
 R = TypeVar("R")
 
@@ -100,14 +99,14 @@ class SqliteStore:
         clock: Clock,
         lock: GatewayLock | None,
         on_change: Callable[[], None] | None,
-        audit_key: AuditKey,
+        keys: Keys,
     ) -> None:
         self.path = path
         self.chat_log = StoredChatLog(self)
         self._clock = clock
         self._lock = lock
         self._on_change = on_change
-        self._audit_key = audit_key
+        self._keys = keys
         self._room = asyncio.Semaphore(_WAITING)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
@@ -206,7 +205,7 @@ class SqliteStore:
         """Whether the transaction still stands; `job` has its value or its fault."""
         raw.execute("SAVEPOINT one")
         with job:
-            job.value = run(job.fn, OpenTx(self._writing, self._clock.now, self._audit_key))
+            job.value = run(job.fn, OpenTx(self._writing, self._clock.now, self._keys))
         if isinstance(job.fault, StatementError):
             job.fault = as_store_error(job.fault, str(self.path)) or job.fault
         if not raw.in_transaction:
@@ -246,7 +245,7 @@ class SqliteStore:
         raw: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # -- typed for every driver
         raw.execute("BEGIN DEFERRED")
         try:
-            return run(fn, OpenTx(connection, self._clock.now, self._audit_key))
+            return run(fn, OpenTx(connection, self._clock.now, self._keys))
         except StatementError as fault:
             told = as_store_error(fault, str(self.path), reading=True)
             if told is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -13,14 +14,24 @@ from bot.store.cards import StoredCards
 from bot.store.chat_rows import StoredChat
 from bot.store.events import StoredEvents
 from bot.store.executions import StoredExecutions
+from bot.store.factors import StoredFactors
 from bot.store.glasses import StoredGlasses
 from bot.store.grants import StoredGrants
 from bot.store.inputs import StoredInputs
 from bot.store.nodes import StoredNodes
 from bot.store.pairings import StoredPairings
 from bot.store.switches import StoredSwitches
+from bot.store.vault import Vault
 
 R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """What lies beside the database and in no copy of it."""
+
+    audit: AuditKey
+    vault: Vault
 
 
 class OpenTx:
@@ -34,6 +45,7 @@ class OpenTx:
         "chat",
         "events",
         "executions",
+        "factors",
         "glasses",
         "grants",
         "inputs",
@@ -42,10 +54,10 @@ class OpenTx:
         "switches",
     )
 
-    def __init__(self, connection: Connection, clock: Callable[[], float], audit_key: AuditKey) -> None:
+    def __init__(self, connection: Connection, clock: Callable[[], float], keys: Keys) -> None:
         self._clock = clock
         self._now: float | None = None
-        self.audit = StoredAudit(connection, self._moment, audit_key)
+        self.audit = StoredAudit(connection, self._moment, keys.audit)
         self.executions = StoredExecutions(connection, self._moment, self.audit)
         self.events = StoredEvents(connection, self._moment)
         self.inputs = StoredInputs(connection, self._moment)
@@ -54,6 +66,7 @@ class OpenTx:
         self.pairings = StoredPairings(connection, self._moment, self.audit)
         self.glasses = StoredGlasses(connection, self._moment, self.audit)
         self.grants = StoredGrants(connection, self._moment, self.audit)
+        self.factors = StoredFactors(connection, self._moment, self.audit, keys.vault)
         self.switches = StoredSwitches(connection, self._moment, self.audit)
         self.chat = StoredChat(connection, self._moment)
 

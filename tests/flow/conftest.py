@@ -10,6 +10,7 @@ import pytest
 
 from bot.store import OpenStore, migrate, open_store
 from tests.clock import ManualClock
+from tests.device import KEY
 from tests.flow.ends import NODE, OTHER_NODE, WatchedStore
 from tests.flow.stage import Stage
 from tests.postgres import fresh_postgres_url
@@ -30,7 +31,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def opened(tmp_path: Path, migrated: Path, clock: ManualClock) -> AsyncIterator[OpenStore]:
     shutil.copy(migrated, tmp_path / "homing.db")
-    store = open_store(f"sqlite:///{tmp_path}/homing.db", clock=clock, gateway=True, use_clock=True)
+    store = open_store(f"sqlite:///{tmp_path}/homing.db", clock=clock, gateway=True, use_clock=True, factor_key=KEY)
     yield store
     await store.close()
 
@@ -45,7 +46,7 @@ async def stage(opened: OpenStore, clock: ManualClock) -> Stage:
 async def postgres_stage(clock: ManualClock) -> AsyncIterator[Stage]:
     """For races that one file cannot have: there a write transaction is alone."""
     async with fresh_postgres_url() as url:
-        store = open_store(url, clock=clock, gateway=True, use_clock=True)
+        store = open_store(url, clock=clock, gateway=True, use_clock=True, factor_key=KEY)
         yield await furnished(Stage(store=WatchedStore(store), clock=clock))
         await store.close()
 

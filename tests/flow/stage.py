@@ -53,6 +53,7 @@ from bot.flow.sweep import Sweep
 from bot.flow.turn import Turns
 from bot.ports import Agent, Policies, Tx
 from tests.clock import START, ManualClock
+from tests.device import STEP_S, Device
 from tests.flow.ends import CHANNEL, NODE, RecordingChannel, RecordingHub, WatchedStore
 from tests.gates import OPEN_GATE
 from tests.platforms.forms import text_of
@@ -264,6 +265,7 @@ class Stage:
         delivery: str | None = None,
         shown: CommandHash | None = None,
         reason: str = "",
+        code: str | None = None,
     ) -> ButtonPress:
         shown = shown or execution.command_hash
         assert shown is not None
@@ -274,12 +276,30 @@ class Stage:
             message_id=MessageId(message),
             button=Button(action=action, execution_id=execution.id, shown=shown),
             reason=reason,
+            code=code,
         )
 
     async def press(
-        self, execution: Execution, action: Action = Action.APPROVE, *, who: Sender = BOB, message: str = "posted-1"
+        self,
+        execution: Execution,
+        action: Action = Action.APPROVE,
+        *,
+        who: Sender = BOB,
+        message: str = "posted-1",
+        reason: str = "",
+        code: str | None = None,
     ) -> str | None:
-        return (await self.intake.press(self.a_press(execution, action, who=who, message=message))).note
+        press = self.a_press(execution, action, who=who, message=message, reason=reason, code=code)
+        return (await self.intake.press(press)).note
+
+    async def enrol(self, person: str = "bob") -> Device:
+        """A device that has shown its first code, and shows another one by now."""
+        secret = await self.store.inner.write(lambda tx: tx.factors.begin(PersonId(person), by="op"))
+        device = Device(secret or "")
+        code = device.code(self.clock.now())
+        assert await self.store.inner.write(lambda tx: tx.factors.enrol(PersonId(person), code, by="op"))
+        self.clock.advance(STEP_S)
+        return device
 
     async def react(self, emoji: str, *, who: Sender = BOB, message: str = "posted-1", room: str = "ops") -> str | None:
         reaction = Reaction(
