@@ -52,6 +52,10 @@ class Action(StrEnum):
     OUTPUT = "output"
 
 
+CODE_FIELD_CHARS = 20
+"""A recovery code with its dashes has 14; people add spaces."""
+
+
 class FormField(StrEnum):
     """What a button asks of the person who presses it, in a form that nobody else sees."""
 
@@ -68,6 +72,11 @@ class Button:
     shown: CommandHash
     asks: tuple[FormField, ...] = ()
     """Must be filled in. Where the network has no form, the person is told the words to type instead."""
+
+    @property
+    def has_form(self) -> bool:
+        """Whether a press first opens a form, where the network has one: for what it asks, or a denial's reason."""
+        return self.action is Action.DENY or bool(self.asks)
 
     def token(self) -> str:
         """At most 100 characters, the tightest limit (Discord's custom_id)."""

@@ -104,7 +104,7 @@ def card(execution: Execution, capabilities: Capabilities, *, here: Peer | None 
         Facts(rows=_facts(execution) if is_own else (*_facts(execution), _asked_in(execution))),
     ]
     if execution.state is S.AWAITING_APPROVAL:
-        blocks.append(Prose(spans=(f"Or type: approve {execution.id}, or: deny {execution.id} <reason>",)))
+        blocks.append(Prose(spans=(f"Or type{_typed_yes(execution)}, or: deny {execution.id} <reason>",)))
     post = Post(
         kind=PostKind.CARD,
         blocks=tuple(blocks),
@@ -298,6 +298,14 @@ def _scripts(execution: Execution, command: Command) -> list[tuple[str, tuple[Sp
     ]
     rest = len(others) - len(shown)
     return [*shown, ("Also bound", (f"{rest} more file{'s' if rest > 1 else ''} that it names",))] if rest else [*shown]
+
+
+def _typed_yes(execution: Execution) -> str:
+    """The words that approve it, with what a yes needs beside itself, and where they may be said."""
+    terms = execution.terms
+    where = " (to me alone)" if terms.second_factor else ""
+    reason, code = " because <reason>" if terms.needs_reason else "", " code <code>" if terms.second_factor else ""
+    return f"{where}: approve {execution.id}{reason}{code}"
 
 
 def _buttons(execution: Execution) -> tuple[Button, ...]:

@@ -17,7 +17,8 @@ from typing import Any
 
 import discord
 
-from bot.domain.message import Action, Answer, Button
+from bot.domain.factor import CODE_DIGITS
+from bot.domain.message import CODE_FIELD_CHARS, Action, Answer, Button, FormField
 from bot.domain.session import Peer
 from bot.errors import Malformed, MalformedKey, StoreError
 from bot.ports import Inbox
@@ -83,7 +84,7 @@ class Interactions:
         button = wire.button_of(interaction)
         if button is None:
             await _say(interaction, UNKNOWN)
-        elif button.action is Action.DENY:
+        elif button.has_form:
             await interaction.response.send_modal(_form_for(button))
         else:
             await self._press(inbox, interaction, button)
@@ -206,12 +207,22 @@ async def _say(interaction: discord.Interaction, note: str) -> None:
 
 
 def _form_for(button: Button) -> discord.ui.Modal:
-    form_shown = discord.ui.Modal(title=f"Deny {button.execution_id}", custom_id=button.token(), timeout=FORM_S)
-    field: discord.ui.TextInput[discord.ui.Modal] = discord.ui.TextInput(
-        custom_id=wire.REASON_FIELD,
-        style=discord.TextStyle.paragraph,
-        required=False,
-        max_length=wire.REASON_CHARS,
-    )
-    form_shown.add_item(discord.ui.Label(text="Reason (may stay empty)", component=field))
+    """What the button asks for, in one form; a denial's reason may stay empty."""
+    title = f"{form.LABELS[button.action]} {button.execution_id}"
+    form_shown = discord.ui.Modal(title=title, custom_id=button.token(), timeout=FORM_S)
+    is_no = button.action is Action.DENY
+    if is_no or FormField.REASON in button.asks:
+        reason: discord.ui.TextInput[discord.ui.Modal] = discord.ui.TextInput(
+            custom_id=wire.REASON_FIELD,
+            style=discord.TextStyle.paragraph,
+            required=not is_no,
+            max_length=wire.REASON_CHARS,
+        )
+        form_shown.add_item(discord.ui.Label(text="Reason (may stay empty)" if is_no else "Reason", component=reason))
+    if FormField.CODE in button.asks:
+        code: discord.ui.TextInput[discord.ui.Modal] = discord.ui.TextInput(
+            custom_id=wire.CODE_FIELD, min_length=CODE_DIGITS, max_length=CODE_FIELD_CHARS
+        )
+        described = "Six digits, or a recovery code. Nobody else sees it."
+        form_shown.add_item(discord.ui.Label(text="Code of your own device", description=described, component=code))
     return form_shown

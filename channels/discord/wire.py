@@ -12,7 +12,16 @@ from dataclasses import dataclass
 
 import discord
 
-from bot.domain.message import Button, ButtonPress, InboundMessage, Reaction, Sender, Suggest, parse_button
+from bot.domain.message import (
+    CODE_FIELD_CHARS,
+    Button,
+    ButtonPress,
+    InboundMessage,
+    Reaction,
+    Sender,
+    Suggest,
+    parse_button,
+)
 from bot.domain.session import (
     AccountName,
     AgentName,
@@ -28,8 +37,8 @@ from bot.errors import Malformed
 
 DISCORD = ChannelName("discord")
 REASON_CHARS = 500
-"""Of a denial's reason, as the typed `deny <id> [reason]` takes it."""
-REASON_FIELD = "reason"
+"""Of a reason, as the typed `deny <id> [reason]` takes it."""
+REASON_FIELD, CODE_FIELD = "reason", "code"
 MAX_CHOICES = 25
 CHOICE_CHARS = 100
 """https://discord.com/developers/docs/interactions/application-commands#application-command-object"""
@@ -191,29 +200,30 @@ def button_of(interaction: discord.Interaction) -> Button | None:
 
 
 def press_of(interaction: discord.Interaction, *, button: Button, peer: Peer) -> ButtonPress:
-    message = interaction.message
+    message, filled = interaction.message, _fields(interaction).get("components")
     return ButtonPress(
         peer=peer,
         sender=sender_of(interaction.user),
         delivery=DeliveryId(str(interaction.id)),
         message_id=None if message is None else MessageId(str(message.id)),
         button=button,
-        reason=_reason(_fields(interaction).get("components")).strip()[:REASON_CHARS],
+        reason=_filled(filled, REASON_FIELD).strip()[:REASON_CHARS],
+        code=_filled(filled, CODE_FIELD).strip()[:CODE_FIELD_CHARS] or None,
         space=_space(interaction),
     )
 
 
-def _reason(components: object) -> str:
-    """The field stands in a row or behind a label, as Discord's form has changed."""
+def _filled(components: object, name: str) -> str:
+    """What stands in this field, which stands in a row or behind a label, as Discord's form has changed."""
     if not isinstance(components, Sequence) or isinstance(components, str):
         return ""
     for component in components:
         if not isinstance(component, Mapping):
             continue
-        if component.get("custom_id") == REASON_FIELD:
+        if component.get("custom_id") == name:
             value = component.get("value")
             return value if isinstance(value, str) else ""
-        found = _reason(component.get("components")) or _reason([component.get("component")])
+        found = _filled(component.get("components"), name) or _filled([component.get("component")], name)
         if found:
             return found
     return ""

@@ -84,6 +84,7 @@ class Bolt:
         self._app.event(_ANY)(event)
         self._app.action(_ANY)(action)
         self._app.view(form.DENIAL)(view)
+        self._app.view(form.CONSENT)(view)
         self._app.command(_ANY)(command)
         self._app.error(failed)
 

@@ -1,4 +1,4 @@
-"""A post as Slack takes it: blocks, buttons, the words beside them; the form of a denial; App Home. Pure.
+"""A post as Slack takes it: blocks, buttons, the words beside them; the forms behind buttons; App Home. Pure.
 
 Everything is rich text, whose `text` elements are shown to the letter. In mrkdwn nothing escapes a star, a colon or
 a backtick: command output would lose signs, close its fence and become emoji. It also holds no mention and makes no
@@ -15,7 +15,22 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from bot.domain.message import Action, Block, Button, Code, Facts, Heading, Instant, Post, PostKind, Prose, Span
+from bot.domain.factor import CODE_DIGITS
+from bot.domain.message import (
+    CODE_FIELD_CHARS,
+    Action,
+    Block,
+    Button,
+    Code,
+    Facts,
+    FormField,
+    Heading,
+    Instant,
+    Post,
+    PostKind,
+    Prose,
+    Span,
+)
 
 Form = dict[str, object]
 
@@ -31,6 +46,7 @@ MAX_HOME_CHARS = 200_000
 """Of 250,000."""
 MAX_REASON_CHARS = 500
 REASON_BLOCK, REASON_FIELD, DENIAL = "homing_reason", "reason", "homing_denial"
+CODE_BLOCK, CODE_FIELD, CONSENT = "homing_code", "code", "homing_consent"
 EVENT_TYPE = "homing_post"
 
 LABELS = {
@@ -224,30 +240,63 @@ def _size(blocks: list[Form]) -> int:
 # --- views -----------------------------------------------------------------------------------------
 
 
-def denial(execution_id: str, kept: str) -> Form:
-    """The form that asks for a reason, which may be left out."""
+def asking(button: Button, kept: str) -> Form:
+    """What the button asks for, in one form; a denial's reason may be left out."""
+    if button.action is Action.DENY:
+        field = _reason_field("Reason, shown to who asked", is_optional=True)
+        return _modal(DENIAL, "Deny", f"{button.execution_id} will not run.", [field], kept)
+    fields = []
+    if FormField.REASON in button.asks:
+        fields.append(_reason_field("Reason, kept with your yes", is_optional=False))
+    if FormField.CODE in button.asks:
+        fields.append(_code_field())
+    return _modal(CONSENT, LABELS[button.action], f"For {button.execution_id}, as its card shows it.", fields, kept)
+
+
+def asked_last(button: Button) -> str:
+    """The block that a fault stands beside."""
+    return CODE_BLOCK if FormField.CODE in button.asks else REASON_BLOCK
+
+
+def _modal(callback: str, title: str, words: str, fields: list[Form], kept: str) -> Form:
     return {
         "type": "modal",
-        "callback_id": DENIAL,
+        "callback_id": callback,
         "private_metadata": kept,
-        "title": _plain_text("Deny"),
-        "submit": _plain_text("Deny"),
+        "title": _plain_text(title),
+        "submit": _plain_text(title),
         "close": _plain_text("Back"),
-        "blocks": [
-            *said(f"{execution_id} will not run."),
-            {
-                "type": "input",
-                "block_id": REASON_BLOCK,
-                "optional": True,
-                "label": _plain_text("Reason, shown to who asked"),
-                "element": {
-                    "type": "plain_text_input",
-                    "action_id": REASON_FIELD,
-                    "multiline": True,
-                    "max_length": MAX_REASON_CHARS,
-                },
-            },
-        ],
+        "blocks": [*said(words), *fields],
+    }
+
+
+def _reason_field(label: str, *, is_optional: bool) -> Form:
+    return {
+        "type": "input",
+        "block_id": REASON_BLOCK,
+        "optional": is_optional,
+        "label": _plain_text(label),
+        "element": {
+            "type": "plain_text_input",
+            "action_id": REASON_FIELD,
+            "multiline": True,
+            "max_length": MAX_REASON_CHARS,
+        },
+    }
+
+
+def _code_field() -> Form:
+    return {
+        "type": "input",
+        "block_id": CODE_BLOCK,
+        "label": _plain_text("Code of your own device"),
+        "hint": _plain_text("Six digits, or a recovery code. Nobody else sees it."),
+        "element": {
+            "type": "plain_text_input",
+            "action_id": CODE_FIELD,
+            "min_length": CODE_DIGITS,
+            "max_length": CODE_FIELD_CHARS,
+        },
     }
 
 

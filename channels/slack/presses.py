@@ -8,10 +8,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from bot.domain.message import Button, ButtonPress, InboundMessage, Sender, parse_button
+from bot.domain.message import CODE_FIELD_CHARS, Button, ButtonPress, InboundMessage, Sender, parse_button
 from bot.domain.session import DeliveryId, MessageId, Peer, ThreadId
 from bot.errors import Malformed
-from channels.slack import typed, wire
+from channels.slack import form, typed, wire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """What was written into a form."""
+
+    reason: str = ""
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +38,15 @@ class Pressed:
     trigger: str
     response_url: str
 
-    def press(self, peer: Peer, reason: str = "") -> ButtonPress:
+    def press(self, peer: Peer, filled: Filled | None = None) -> ButtonPress:
         return ButtonPress(
             peer=peer,
             sender=self.sender,
             delivery=self.delivery,
             message_id=self.message_id,
             button=self.button,
-            reason=reason,
+            reason="" if filled is None else filled.reason,
+            code=None if filled is None else filled.code,
             space=self.space,
         )
 
@@ -90,8 +99,8 @@ def kept(press: Pressed) -> str:
     )
 
 
-def submitted(payload: wire.Fields, block: str, field: str) -> tuple[Pressed, str]:
-    """A form that was sent in, and the reason in it."""
+def submitted(payload: wire.Fields) -> tuple[Pressed, Filled]:
+    """A form that was sent in, and what was written into it."""
     view = wire.inside(payload, "view")
     try:
         fields = wire.fields_of(json.loads(wire.text_in(view, "private_metadata")))
@@ -99,7 +108,7 @@ def submitted(payload: wire.Fields, block: str, field: str) -> tuple[Pressed, st
         raise Malformed("that form is none of ours") from None
     room, message, thread = fields.get("room"), fields.get("message"), fields.get("thread")
     sender = sender_of(payload)
-    value = wire.inside(wire.inside(wire.inside(wire.inside(view, "state"), "values"), block), field).get("value")
+    values = wire.inside(wire.inside(view, "state"), "values")
     press = Pressed(
         button=_button(fields.get("button")),
         sender=sender,
@@ -112,7 +121,14 @@ def submitted(payload: wire.Fields, block: str, field: str) -> tuple[Pressed, st
         trigger=wire.text_in(payload, "trigger_id"),
         response_url="",
     )
-    return press, value[: wire.MAX_REASON_CHARS] if isinstance(value, str) else ""
+    reason = _value(values, form.REASON_BLOCK, form.REASON_FIELD)[: wire.MAX_REASON_CHARS]
+    code = _value(values, form.CODE_BLOCK, form.CODE_FIELD).strip()[:CODE_FIELD_CHARS]
+    return press, Filled(reason=reason, code=code or None)
+
+
+def _value(values: wire.Fields, block: str, field: str) -> str:
+    value = wire.inside(wire.inside(values, block), field).get("value")
+    return value if isinstance(value, str) else ""
 
 
 def command_of(form: wire.Fields, peer: Peer, *, now: float) -> InboundMessage:

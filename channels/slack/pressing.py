@@ -13,7 +13,7 @@ from typing import Any
 
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot.domain.message import Action, Answer, Sender
+from bot.domain.message import Action, Answer, Button, Sender
 from bot.domain.session import Peer, PeerKind
 from bot.errors import ChannelError, Malformed, MalformedKey, StoreError
 from channels.slack import faults, form, presses, wire
@@ -27,7 +27,7 @@ RECORD_S = 2.0
 MAX_SLOW = 500
 NOT_RECORDED = "Not recorded: nothing was decided. Please press again."
 NOT_HEARD = "Not recorded. Please send the command again."
-NO_FORM = "The form could not be opened, and nothing was decided. Please press again, or write: deny {id} [reason]"
+NO_FORM = "The form could not be opened, and nothing was decided. Please press again"
 
 Ack = Callable[..., Awaitable[Any]]
 Tell = Callable[[str], Coroutine[object, object, None]]
@@ -59,15 +59,15 @@ class Pressing:
             self._drop(fault)
             await ack()
             return
-        if pressed.button.action is Action.DENY:
-            await self._ask_reason(pressed)
+        if pressed.button.has_form:
+            await self._ask(pressed)
         else:
-            await self._record(pressed, "", self._teller(pressed))
+            await self._record(pressed, presses.Filled(), self._teller(pressed))
         await ack()
 
-    async def _ask_reason(self, pressed: presses.Pressed) -> None:
+    async def _ask(self, pressed: presses.Pressed) -> None:
         """Slack lets a form be opened for 3 s after the press."""
-        view = form.denial(pressed.button.execution_id, presses.kept(pressed))
+        view = form.asking(pressed.button, presses.kept(pressed))
         try:
             async with asyncio.timeout(RECORD_S):
                 await self._rest.client.views_open(trigger_id=pressed.trigger, view=view)
@@ -77,26 +77,26 @@ class Pressing:
                 extra={"account": self._identity.account, "error": faults.known(faults.code_of(fault))},
             )
             tell = self._teller(pressed)
-            self._background.do(tell(NO_FORM.format(id=pressed.button.execution_id)))
+            self._background.do(tell(_no_form(pressed.button)))
 
     async def submission(self, payload: wire.Fields, ack: Ack) -> None:
         try:
-            pressed, reason = presses.submitted(payload, form.REASON_BLOCK, form.REASON_FIELD)
+            pressed, filled = presses.submitted(payload)
         except Malformed as fault:
             self._drop(fault)
             await ack()
             return
-        if await self._record(pressed, reason, self._teller(pressed)):
+        if await self._record(pressed, filled, self._teller(pressed)):
             await ack()
         else:
-            await ack(response_action="errors", errors={form.REASON_BLOCK: NOT_RECORDED})
+            await ack(response_action="errors", errors={form.asked_last(pressed.button): NOT_RECORDED})
 
-    async def _record(self, pressed: presses.Pressed, reason: str, tell: Tell) -> bool:
+    async def _record(self, pressed: presses.Pressed, filled: presses.Filled, tell: Tell) -> bool:
         """Within the limit, or afterwards with a word. False: it failed, and the person was told or is to be."""
 
         async def record() -> Answer:
             inbox, _ = await self._hearing.ready()
-            return await inbox.press(pressed.press(await self._peer(pressed), reason))
+            return await inbox.press(pressed.press(await self._peer(pressed), filled))
 
         is_form = pressed.response_url == "" and pressed.room is not None
         return await self._bounded(record(), tell, NOT_RECORDED, tells_failure=not is_form)
@@ -221,3 +221,10 @@ class Pressing:
 
     def _drop(self, fault: Exception) -> None:
         log.warning("slack.dropped", extra={"account": self._identity.account, "kind": type(fault).__name__})
+
+
+def _no_form(button: Button) -> str:
+    """A code is typed nowhere but to us alone, so that only a denial has words that do the same everywhere."""
+    if button.action is not Action.DENY:
+        return f"{NO_FORM}."
+    return f"{NO_FORM}, or write: deny {button.execution_id} [reason]"

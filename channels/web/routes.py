@@ -199,12 +199,14 @@ class Routes:
             room=message.peer.id,
             thread=message.peer.thread,
             author=visit.person.native,
-            body=wire.message_body(message.text),
+            body=wire.message_body(wire.as_logged(message.text)),
             nonce=message.nonce,
         )
         self._feed.wake()
         # A repeat goes in again: the first may have died between the log and the core, which drops what it has seen.
-        answer = await inbox.message(wire.inbound(entry, name=visit.person.name, identity=self._identity))
+        answer = await inbox.message(
+            wire.inbound(entry, said=message.text, name=visit.person.name, identity=self._identity)
+        )
         names = await self._conversations.names([entry])
         shown = entry_for_page(entry, viewer=visit.person.native, cookie=visit.cookie, names=names)
         return as_json({"message": shown, "note": answer.note})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from bot.domain.message import parse_button
 from bot.ports import ChatEntry
 from channels.web.access import proof_of
 
@@ -37,6 +38,8 @@ def entry_for_page(entry: ChatEntry, *, viewer: str, cookie: str, names: Mapping
     post = body["post"]
     for button in post["buttons"]:
         button["proof"] = proof_of(cookie, message_id, button["token"])
+        known = parse_button(button["token"])
+        button["asks"] = [] if known is None else [ask.name.lower() for ask in known.asks]
     mention = post["mention"]
     post["mention"] = None if mention is None else {"id": mention, "name": names.get(mention, mention)}
     post["since"] = _first_moment(post["blocks"]) if post["status"] == RUNNING else None

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.domain.message import (
+    CODE_FIELD_CHARS,
     Block,
     ButtonPress,
     Code,
@@ -35,6 +36,7 @@ from bot.domain.session import (
     PeerKind,
     ThreadId,
 )
+from bot.domain.words import as_kept, parse_words
 from bot.errors import Malformed
 from bot.ports import ChatEntry, ChatPerson
 
@@ -42,7 +44,7 @@ WEB = ChannelName("web")
 MAX_MESSAGE_CHARS = 8_500
 """Of one message: the longest request (8,000) with the words around it."""
 MAX_REASON_CHARS = 500
-"""Of a denial's reason, as the typed `deny <id> [reason]` takes it."""
+"""Of a reason, as the typed `deny <id> [reason]` takes it."""
 EXCERPT_CHARS = 80
 """Of the message that asked, quoted above its answer: one line on a wide screen."""
 
@@ -156,6 +158,7 @@ def parse_press(fields: Mapping[str, object], *, person: ChatPerson, identity: I
         message_id=message_id,
         button=button,
         reason=_text(fields.get("reason", ""), "a reason", MAX_REASON_CHARS).strip(),
+        code=_text(fields.get("code", ""), "a code", CODE_FIELD_CHARS).strip() or None,
     )
     return NewPress(press=press, proof=proof)
 
@@ -213,8 +216,21 @@ def quote_of(entry: ChatEntry) -> Quote:
     return Quote(message_id=MessageId(str(entry.id)), author=entry.author, excerpt=excerpt)
 
 
-def inbound(entry: ChatEntry, *, name: str, identity: Identity) -> InboundMessage:
-    """The message of a person that stands in the log, as the core takes it: the same over every repeat."""
+def as_logged(text: str) -> str:
+    """A message as it may stand in the log, which whoever is in the conversation reads: without a device's code."""
+    return as_kept(text, parse_words(text))
+
+
+def inbound(entry: ChatEntry, *, name: str, said: str | None = None, identity: Identity) -> InboundMessage:
+    """The message of a person that stands in the log, as the core takes it: the same over every repeat.
+
+    `said` is what the page sends just now: the log has the same, but for a code that it may not keep.
+    """
+    logged = _inbound(entry, name=name, identity=identity)
+    return replace(logged, text=said) if said is not None and as_logged(said) == logged.text else logged
+
+
+def _inbound(entry: ChatEntry, *, name: str, identity: Identity) -> InboundMessage:
     return InboundMessage(
         peer=peer_of(entry, identity=identity),
         sender=Sender(native=entry.author, name=name),

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot.domain.message import Action, Block, Button, Code, Facts, Heading, Instant, Post, Prose, Span
+from bot.domain.message import Action, Block, Button, Code, Facts, FormField, Heading, Instant, Post, Prose, Span
 
 BODY_CHARS = 1_600
 """Of one message; Twilio refuses more (21617), and counts an emoji as two:
@@ -40,6 +40,8 @@ _TYPED = {
     Action.AGAIN: "again {}",
     Action.OUTPUT: "output {}",
 }
+_ASKED = {FormField.REASON: " because <reason>", FormField.CODE: " code <code>"}
+"""There are no forms: what a button asks for is typed behind it, and nobody else reads a conversation with us."""
 _WANTED = (Action.APPROVE, Action.DENY, Action.ALWAYS, Action.STOP, Action.AGAIN, Action.OUTPUT)
 FENCE = "```"
 STEP = "\u2060"
@@ -91,7 +93,7 @@ def _typed_line(post: Post) -> str:
     """The words that do what the buttons do; those that the post names itself are not said twice."""
     said = "\n".join(_plain(block) for block in post.blocks if isinstance(block, Prose))
     missing = [
-        _TYPED[button.action].format(button.execution_id)
+        _TYPED[button.action].format(button.execution_id) + "".join(_ASKED[ask] for ask in button.asks)
         for button in post.buttons
         if f"{button.action.value} {button.execution_id}" not in said
     ]

@@ -22,6 +22,7 @@ from bot.domain.message import (
     Code,
     DeliveryReport,
     Facts,
+    FormField,
     Heading,
     InboundMessage,
     Instant,
@@ -46,6 +47,9 @@ WAIT_S = 10.0
 SHOWN = CommandHash("ab" * 32)
 APPROVE = Button(action=Action.APPROVE, execution_id="7K3QHM", shown=SHOWN)
 DENY = Button(action=Action.DENY, execution_id="7K3QHM", shown=SHOWN)
+WITH_REASON = replace(APPROVE, asks=(FormField.REASON,))
+WITH_CODE = replace(APPROVE, asks=(FormField.CODE,))
+WITH_BOTH = replace(APPROVE, action=Action.ALWAYS, asks=(FormField.REASON, FormField.CODE))
 
 
 async def until(holds: Callable[[], bool], *, what: str, within_s: float = WAIT_S) -> None:

@@ -6,6 +6,8 @@ import { clockTime } from "./times.js";
 
 const LABELS = { approve: "Allow once", always: "Always allow", deny: "Deny", stop: "Stop", again: "Run again", output: "Whole output" };
 
+const SUBMITS = { approve: "Allow it once", always: "Allow it always", deny: "Deny it" };
+
 // What may well be wanted twice is offered again, but not to the second half of a double click.
 const REPEATABLE = new Set(["again", "output"]);
 const REPEAT_AFTER_MS = 3000;
@@ -88,35 +90,55 @@ export class Message {
     if (hadFocus) this.article.focus({ preventScroll: true });
   }
 
-  button({ action }) {
+  button({ action, asks }) {
     const execution = this.entry.post.execution;
-    const open = () => (action === "deny" ? this.askReason() : this.press(action, ""));
+    const hasForm = action === "deny" || asks.length > 0;
+    const open = () => (hasForm ? this.ask(action, asks) : this.press(action, {}));
     return el("button", { type: "button", class: `button ${action}`, "aria-label": `${LABELS[action]}: ${execution}`, onclick: open }, LABELS[action]);
   }
 
-  askReason() {
-    if (this.actions.querySelector(".reason")) return;
-    const field = el("input", { type: "text", maxlength: 500, id: `m${this.entry.id}-reason`, autocomplete: "off", placeholder: "Not during the freeze" });
-    const form = el("form", { class: "reason" },
-      el("label", { for: field.id }, "Why not? The one who asked reads it."), field,
-      el("div", { class: "row" }, el("button", { type: "submit", class: "button deny solid" }, "Deny it"),
-        el("button", { type: "button", class: "button", onclick: () => this.closeReason(form) }, "Cancel")));
+  ask(action, asks) {
+    const opened = this.actions.querySelector(".reason");
+    if (opened?.dataset.action === action) return;
+    opened?.remove();
+    const isNo = action === "deny";
+    const fields = [];
+    if (isNo || asks.includes("reason")) fields.push(this.reasonField(isNo));
+    if (asks.includes("code")) fields.push(this.codeField());
+    const form = el("form", { class: "reason", "data-action": action, "aria-label": `${LABELS[action]}: ${this.entry.post.execution}` },
+      ...fields.flatMap(({ label, field, hint }) => [label, field, hint].filter(Boolean)),
+      el("div", { class: "row" }, el("button", { type: "submit", class: `button ${isNo ? "deny solid" : "approve"}` }, SUBMITS[action]),
+        el("button", { type: "button", class: "button", onclick: () => this.closeForm(form) }, "Cancel")));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.press("deny", field.value);
+      this.press(action, Object.fromEntries(fields.map(({ name, field }) => [name, field.value])));
     });
-    form.addEventListener("keydown", (event) => event.key === "Escape" && this.closeReason(form));
+    form.addEventListener("keydown", (event) => event.key === "Escape" && this.closeForm(form));
     this.actions.append(form);
-    field.focus();
+    fields[0].field.focus();
     form.scrollIntoView({ block: "nearest" });
   }
 
-  closeReason(form) {
-    form.remove();
-    this.actions.querySelector(".button.deny")?.focus();
+  reasonField(isNo) {
+    const field = el("input", { type: "text", maxlength: 500, id: `m${this.entry.id}-reason`, autocomplete: "off", placeholder: isNo ? "Not during the freeze" : "The disk is full" });
+    field.required = !isNo;
+    const words = isNo ? "Why not? The one who asked reads it." : "Why? It is kept with your yes.";
+    return { name: "reason", field, label: el("label", { for: field.id }, words) };
   }
 
-  async press(action, reason) {
+  codeField() {
+    const id = `m${this.entry.id}-code`;
+    const field = el("input", { type: "text", class: "code", maxlength: 20, id, autocomplete: "one-time-code", inputmode: "numeric", spellcheck: "false", autocapitalize: "off", "aria-describedby": `${id}-hint` });
+    field.required = true;
+    return { name: "code", field, label: el("label", { for: id }, "Code of your own device"), hint: el("p", { class: "hint", id: `${id}-hint` }, "Six digits, or a recovery code. Nobody else sees it.") };
+  }
+
+  closeForm(form) {
+    form.remove();
+    this.actions.querySelector(`.button.${form.dataset.action}`)?.focus();
+  }
+
+  async press(action, filled) {
     const button = this.entry.post.buttons.find((each) => each.action === action);
     if (!button) return;
     const controls = [...this.actions.querySelectorAll("button, input")];
@@ -128,10 +150,12 @@ export class Message {
     this.pressNonce = this.pressToken === button.token ? this.pressNonce : newNonce();
     this.pressToken = button.token;
     try {
-      const answer = await post("/web/presses", { kind, room, thread, message: String(id), button: button.token, proof: button.proof, reason, nonce: this.pressNonce });
+      const answer = await post("/web/presses", { kind, room, thread, message: String(id), button: button.token, proof: button.proof, ...filled, nonce: this.pressNonce });
       this.pressToken = "";
       this.say(answer.note ?? "Taken.");
       this.actions.querySelector(".reason")?.remove();
+      // A wrong code decides nothing, and another one may be tried.
+      if (button.asks.length) controls.forEach((control) => { control.disabled = false; });
       if (REPEATABLE.has(action)) setTimeout(() => controls.forEach((control) => { control.disabled = false; }), REPEAT_AFTER_MS);
     } catch (error) {
       for (const control of controls) control.disabled = false;

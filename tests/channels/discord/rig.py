@@ -54,9 +54,11 @@ class DiscordRig:
     async def press(self, peer: Peer, message_id: MessageId, button: Button, *, reason: str = "") -> None:
         await self.pressed(peer, message_id, button, reason=reason)
 
-    async def pressed(self, peer: Peer, message_id: MessageId, button: Button, *, reason: str = "") -> str:
+    async def pressed(
+        self, peer: Peer, message_id: MessageId, button: Button, *, reason: str = "", code: str = ""
+    ) -> str:
         who = peer.id if peer.kind is PeerKind.DIRECT else self.ana.id
-        return await self.network.press(peer, message_id, who, button.action, reason=reason)
+        return await self.network.press(peer, message_id, who, button.action, reason=reason, code=code)
 
     def message(self, peer: Peer, message_id: MessageId) -> Message:
         return self.network.place(peer).messages[message_id]

@@ -57,7 +57,14 @@ class SlackRig:
         await self.pressed(peer, message_id, button, reason=reason, grace_s=0.02)
 
     async def pressed(
-        self, peer: Peer, message_id: MessageId, button: Button, *, reason: str = "", grace_s: float = GRACE_S
+        self,
+        peer: Peer,
+        message_id: MessageId,
+        button: Button,
+        *,
+        reason: str = "",
+        code: str = "",
+        grace_s: float = GRACE_S,
     ) -> Told:
         return await self.network.people.press(
             self.network.account(peer.account),
@@ -65,6 +72,7 @@ class SlackRig:
             self.network.message(peer, message_id),
             lambda shown: sent_by(shown) == button.token(),
             reason=reason,
+            code=code,
             grace_s=grace_s,
         )
 

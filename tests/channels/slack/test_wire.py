@@ -16,7 +16,7 @@ from bot.domain.message import Action, InboundMessage
 from bot.domain.policy import decision_of
 from bot.domain.session import AccountName, AgentName, PeerKind
 from bot.errors import Malformed
-from channels.slack import doctor, form, presses, wire
+from channels.slack import doctor, presses, wire
 
 SAMPLES = Path(__file__).parent / "samples"
 ROOT = Path(__file__).resolve().parents[3]
@@ -202,17 +202,17 @@ def test_f070_a_forged_button_is_none() -> None:
 
 
 def test_a_denial_carries_its_reason_and_all_that_the_press_knew() -> None:
-    found, reason = presses.submitted(sample("form_sent_in"), form.REASON_BLOCK, form.REASON_FIELD)
-    assert reason == "not during the freeze"
+    found, filled = presses.submitted(sample("form_sent_in"))
+    assert filled == presses.Filled(reason="not during the freeze")
     assert (found.button.action, found.room, found.message_id, found.thread) == (Action.DENY, "C0OPS", TS, THREAD)
-    assert presses.submitted(sample("form_without_reason"), form.REASON_BLOCK, form.REASON_FIELD)[1] == ""
+    assert presses.submitted(sample("form_without_reason"))[1] == presses.Filled()
 
 
 def test_a_press_comes_back_whole_from_the_form_that_it_opened() -> None:
     pressed = presses.pressed(sample("press_in_thread"))
     payload = sample("form_sent_in")
     payload["view"]["private_metadata"] = presses.kept(pressed)
-    found, _ = presses.submitted(payload, form.REASON_BLOCK, form.REASON_FIELD)
+    found, _ = presses.submitted(payload)
     assert (found.button, found.room, found.message_id, found.thread, found.room_name) == (
         pressed.button,
         pressed.room,

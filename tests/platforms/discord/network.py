@@ -114,7 +114,9 @@ class DiscordNetwork:
         )
         return MessageId(message.id)
 
-    async def press(self, peer: Peer, message_id: MessageId, person: str, action: Action, *, reason: str = "") -> str:
+    async def press(
+        self, peer: Peer, message_id: MessageId, person: str, action: Action, *, reason: str = "", code: str = ""
+    ) -> str:
         app = self.account(peer.account)
         await self.listens(app)
         message = self.place(peer).messages[message_id]
@@ -124,7 +126,9 @@ class DiscordNetwork:
         callback = pressed.callback or {}
         if callback.get("type") == 9:
             form = callback["data"]
-            fields = _filled(form["components"], reason)
+            if _refuses(form["components"], reason, code):
+                return "This field is required."
+            fields = _filled(form["components"], reason, code)
             body = {"custom_id": form["custom_id"], "components": fields}
             pressed = await self.interact(app, message.channel, who, 5, body, message)
         return await self.private_words(pressed)
@@ -284,17 +288,28 @@ def _buttons(components: list[Form]) -> list[tuple[Action, str]]:
     return found
 
 
-def _filled(components: list[Form], reason: str) -> list[Form]:
+def _refuses(components: list[Form], reason: str, code: str) -> bool:
+    """Whether the app sends no such form: a field is empty that may not be, or too short or long."""
+    fields = [one for one in all_of(components) if one.get("type") == 4]
+    typed = [(one, code if one["custom_id"] == "code" else reason) for one in fields]
+    return any(
+        (not value and one.get("required", True))
+        or (bool(value) and not (one.get("min_length") or 0) <= len(value) <= (one.get("max_length") or 4_000))
+        for one, value in typed
+    )
+
+
+def _filled(components: list[Form], reason: str, code: str) -> list[Form]:
     """The form as it comes back: each field with what was typed into it."""
     filled: list[Form] = []
     for one in components:
         back: Form = {key: one[key] for key in ("type", "id", "custom_id") if key in one}
         if one.get("type") == 4:
-            back["value"] = reason
+            back["value"] = code if one["custom_id"] == "code" else reason
         if "components" in one:
-            back["components"] = _filled(one["components"], reason)
+            back["components"] = _filled(one["components"], reason, code)
         if "component" in one:
-            back["component"] = _filled([one["component"]], reason)[0]
+            back["component"] = _filled([one["component"]], reason, code)[0]
         filled.append(back)
     return filled
 

@@ -271,7 +271,8 @@ class Rest:
             return as_json({"message": "Interaction has already been acknowledged.", "code": 40060}, 400)
         found.callback = await request.json()
         body = found.callback.get("data") or {}
-        if len(body.get("content") or "") > 2_000 or len(body.get("choices") or []) > 25:
+        is_form_wrong = found.callback.get("type") == 9 and not is_form(body)
+        if len(body.get("content") or "") > 2_000 or len(body.get("choices") or []) > 25 or is_form_wrong:
             found.callback = None
             return as_json({"message": "Invalid Form Body", "code": 50035}, 400)
         return as_json({"interaction": {"id": found.id, "type": 2}})
@@ -322,3 +323,18 @@ async def _body(request: web.Request) -> tuple[Form, list[tuple[str, bytes]]]:
 def as_json(body: object, status: int = 200, headers: Form | None = None) -> web.Response:
     head = {"Content-Type": "application/json", "Via": "1.1 played", **(headers or {})}
     return web.Response(body=json.dumps(body).encode(), status=status, headers=head)
+
+
+def is_form(body: Form) -> bool:
+    """Whether Discord shows it: https://discord.com/developers/docs/components/reference#label"""
+    labels = body.get("components") or []
+    fields = [one.get("component") or {} for one in labels]
+    return (
+        0 < len(body.get("title") or "") <= 45
+        and 0 < len(body.get("custom_id") or "") <= 100
+        and 0 < len(labels) <= 5
+        and all(one.get("type") == 18 and 0 < len(one.get("label") or "") <= 45 for one in labels)
+        and all(len(one.get("description") or "") <= 100 for one in labels)
+        and all(one.get("type") == 4 and 0 < len(one.get("custom_id") or "") <= 100 for one in fields)
+        and len({one.get("custom_id") for one in fields}) == len(fields)
+    )

@@ -170,7 +170,9 @@ class SlackNetwork:
         )
         return MessageId(message.ts)
 
-    async def press(self, peer: Peer, message_id: MessageId, person: str, action: Action, *, reason: str = "") -> str:
+    async def press(
+        self, peer: Peer, message_id: MessageId, person: str, action: Action, *, reason: str = "", code: str = ""
+    ) -> str:
         await self._listens(peer.account)
         told = await self.people.press(
             self.account(peer.account),
@@ -178,6 +180,7 @@ class SlackNetwork:
             self.message(peer, message_id),
             lambda button: does(button) is action,
             reason=reason,
+            code=code,
         )
         return told.words
 

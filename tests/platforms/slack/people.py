@@ -87,6 +87,7 @@ class People:
         fits: Callable[[Form], bool],
         *,
         reason: str = "",
+        code: str = "",
         grace_s: float = GRACE_S,
     ) -> Told:
         """A button that the message shows, or showed before it was edited."""
@@ -98,10 +99,17 @@ class People:
         server.world.conversations[message.channel].members.add(person.id)
         trigger, link = server.trigger(), server.response_url(app, message.channel, person.id, message.ts)
         payload = press_payload(app, person, message, found[0], server.world, trigger=trigger, response_url=link)
-        return await self._interact(app, person, payload, trigger, reason, grace_s)
+        return await self._interact(app, person, payload, trigger, (reason, code), grace_s)
 
     async def press_home(
-        self, app: App, person: Person, fits: Callable[[Form], bool], *, reason: str = "", view: Form | None = None
+        self,
+        app: App,
+        person: Person,
+        fits: Callable[[Form], bool],
+        *,
+        reason: str = "",
+        code: str = "",
+        view: Form | None = None,
     ) -> Told:
         server = self.server
         view = view or server.world.homes[app.id, person.id]
@@ -109,16 +117,17 @@ class People:
         assert found, f"App Home does not show this button: {read_view(view).text}"
         trigger = server.trigger()
         payload = home_press_payload(app, person, view, found[0], server.world, trigger=trigger)
-        return await self._interact(app, person, payload, trigger, reason, GRACE_S)
+        return await self._interact(app, person, payload, trigger, (reason, code), GRACE_S)
 
     async def _interact(
-        self, app: App, person: Person, payload: Form, trigger: str, reason: str, grace_s: float
+        self, app: App, person: Person, payload: Form, trigger: str, filled: tuple[str, str], grace_s: float
     ) -> Told:
         before = len(self.server.world.ephemerals)
         got = await self.server.postman.deliver(app, payload, repeats=False)
         view = await self._soon(lambda: self._modal(trigger), lambda: self.whispered(person.id, before), grace_s)
         if view is not None:
-            return await self.submit(app, person, view, reason, before=before, grace_s=grace_s)
+            reason, code = filled
+            return await self.submit(app, person, view, reason, code=code, before=before, grace_s=grace_s)
         return Told(words=self.whispered(person.id, before), is_acknowledged=got is not None)
 
     async def submit(
@@ -128,17 +137,22 @@ class People:
         view: Form,
         reason: str,
         *,
+        code: str = "",
         before: int | None = None,
         grace_s: float = GRACE_S,
     ) -> Told:
-        """Fill in the first field of this modal and send it."""
+        """Fill in the fields of this modal, as they are named, and send it, if the app lets anybody."""
         since = len(self.server.world.ephemerals) if before is None else before
         values: Form = {}
         for block in view["blocks"]:
             if block["type"] == "input":
                 element = block["element"]
-                value = reason if not values else ""
                 action = element.get("action_id", "fake")
+                value = code if action == "code" else reason
+                if not value and not block.get("optional", False):
+                    return Told(words="Please complete this required field.", is_acknowledged=False)
+                if value and not element.get("min_length", 0) <= len(value) <= element.get("max_length", 3_000):
+                    return Told(words="That is too short, or too long.", is_acknowledged=False)
                 values[block["block_id"]] = {action: {"type": element["type"], "value": value or None}}
         trigger = self.server.trigger()
         got = await self.server.postman.deliver(

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from bot.domain.message import Action, Nonce
-from tests.channels.contract import APPROVE, DENY, at, card, until, words
+from tests.channels.contract import APPROVE, DENY, WITH_BOTH, at, card, until, words
 from tests.channels.web.browser.conftest import Enter
 from tests.channels.web.browser.hands import ask_in
 from tests.channels.web.browser.scenes import (
@@ -142,3 +142,36 @@ async def test_a_sign_in_elsewhere_in_the_browser_shows_the_cards_anew(site: Sit
     await page.wait_for_load_state("networkidle")
     await allow.click()
     await until(lambda: len(site.inbox.presses) == 1, what="the press is recorded")
+
+
+async def test_what_a_yes_needs_is_asked_in_one_form_and_a_wrong_code_can_be_followed_by_another(
+    site: Site, enter: Enter
+) -> None:
+    page = await enter("ben", "Ben Ito", at="#/room/ops")
+    await site.channel.send(at(room("ops")), card("Approval needed", WITH_BOTH, DENY), Nonce("n-1"))
+    await page.get_by_role("button", name="Always allow: 7K3QHM").click()
+    form = page.get_by_role("form", name="Always allow: 7K3QHM")
+    reason, code = form.get_by_label("Why?"), form.get_by_label("Code of your own device")
+    await expect(reason).to_be_focused()
+    await expect(code).to_have_accessible_description("Six digits, or a recovery code. Nobody else sees it.")
+    await form.get_by_role("button", name="Allow it always").click()
+    assert site.inbox.presses == []
+    # Another button's form takes its place; Escape gives the focus back.
+    await page.get_by_role("button", name="Deny: 7K3QHM").click()
+    await expect(page.locator("form.reason")).to_have_count(1)
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("button", name="Deny: 7K3QHM")).to_be_focused()
+
+    site.inbox.note = "That code is wrong."
+    for typed in ("111111", "222222"):
+        await page.get_by_role("button", name="Always allow: 7K3QHM").click()
+        await reason.fill("the disk is full")
+        await code.fill(typed)
+        await code.press("Enter")
+        await expect(page.locator(".note")).to_have_text("That code is wrong.")
+        await expect(form).to_have_count(0)
+    assert [(press.reason, press.code) for press in site.inbox.presses] == [
+        ("the disk is full", "111111"),
+        ("the disk is full", "222222"),
+    ]
+    assert len({press.delivery for press in site.inbox.presses}) == 2
