@@ -31,6 +31,7 @@ from bot.cli import (
     processes,
     shown,
     switches,
+    totp,
 )
 from bot.errors import ConfigError, HomingError
 
@@ -57,6 +58,16 @@ _groups: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     "glass": (
         "Who approved alone in an emergency, and what was found of it.",
         {"list": glass.list_, "show": glass.show, "end": glass.end, "review": glass.review},
+    ),
+    "totp": (
+        "Second factors: devices of people, whose codes a yes may need.",
+        {
+            "enroll": totp.enroll,
+            "list": totp.list_,
+            "remove": totp.remove,
+            "unlock": totp.unlock,
+            "codes": totp.codes,
+        },
     ),
     "audit": (
         "What was asked, decided and done.",
