@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from bot.config import Settings, load_settings, warnings
+from bot.config import Settings, load_settings, to_policy, warnings
 from bot.domain.event import EventState
+from bot.domain.factor import Factor
 from bot.domain.glass import GlassState
 from bot.domain.node import Pairing
 from bot.domain.parts import duration
+from bot.domain.policy import Verdict
 from bot.errors import ConfigError, StoreError
 from bot.inquiry import MAX_COUNTED, Standing, is_heard, standing
 from bot.networks import build_networks
@@ -185,13 +187,16 @@ async def _store(settings: Settings, clock: Clock, *, runs: bool) -> list[Findin
     except StoreError as fault:
         return [Finding(level=Level.FAULT, what="store", said=str(fault))]
     try:
-        now, witnesses = await store.read(lambda tx: (standing(tx), tx.audit.witnesses()))
+        now, witnesses, devices = await store.read(
+            lambda tx: (standing(tx), tx.audit.witnesses(), tx.factors.listing())
+        )
     except StoreError as fault:
         return [Finding(level=Level.FAULT, what="store", said=str(fault))]
     finally:
         await store.close()
     found = [Finding(level=Level.OK, what="store", said="it opens, and its schema is the one that this version knows")]
     found += [*_owed(now), *_glass(now), *_heads(settings, witnesses, now.now, runs=runs)]
+    found += _devices(settings, devices, now.now)
     return found + list(_nodes(now, runs=runs, is_stopped=is_running(settings) is False))
 
 
@@ -216,6 +221,24 @@ def _heads(settings: Settings, witnesses: Sequence[Witnessed], now: float, *, ru
                 said=f"told {duration(age_s)} ago, up to line {line}",
                 remedy="the gateway's log says what holds it up" if is_late else "",
             )
+
+
+def _devices(settings: Settings, devices: Sequence[Factor], now: float) -> Iterator[Finding]:
+    """Who is to decide with a code, and has no device for it."""
+    policy = to_policy(settings)
+    enrolled = {one.person for one in devices if one.enrolled_at is not None}
+    strict = [rule for rule in policy.rules if rule.action is not Verdict.DENY and rule.terms.second_factor]
+    for rule in strict:
+        named = policy.owners if rule.deciders is None else rule.deciders
+        lacking = [one for one in policy.directory.expand((*named, *rule.escalate_to)) if one not in enrolled]
+        if lacking:
+            said = f"the rule “{rule.name}” wants a code of who says yes, and none can come from: {', '.join(lacking)}"
+            remedy = f"with each of them beside you: `homing totp enroll {lacking[0]}`"
+            yield Finding(level=Level.WARNING, what="second factor", said=said, remedy=remedy)
+    for locked in (one for one in devices if one.is_locked(now)):
+        said = f"{locked.person} is locked after wrong codes"
+        remedy = f"ask whether it was them, then `homing totp unlock {locked.person}`"
+        yield Finding(level=Level.WARNING, what="second factor", said=said, remedy=remedy)
 
 
 def _owed(now: Standing) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 schema, schema_…        the tables, once for both databases
 migrations/             how they came to be, applied at the start
 rows                    values of the domain <-> rows
+factors, vault          devices of people; what is kept of their secrets, sealed by a key that is in no database
 executions … switches   one module a group of tables, each a Protocol of the ports; `tx` puts them together
 audit, audit_key        the chain of lines, appended as the last of each transaction; the key of masked hashes
 sqlite, sqlite_file     one writer thread with group commit; the file, its lock and its copies

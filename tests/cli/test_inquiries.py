@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from bot.cli.opened import WallClock
+from bot.node.identity import load_or_create_key
 from bot.store import open_store
 from tests.cli.terminal import FINISHED, RUNNING, WAITING, Terminal
+from tests.device import Device
 from tests.store import made
 
 
@@ -239,6 +242,18 @@ def test_the_doctor_sees_a_pause_loose_rights_and_a_page_without_tls(filled: Ter
     assert "mode 755" in found["warning data folder"]
     assert "mode 666" in found["warning config file"]
     assert "without a public_url that begins with https" in found["fault web chat"]
+
+
+def test_the_doctor_names_deciders_whose_code_a_rule_wants_and_who_have_no_device(filled: Terminal) -> None:
+    config = Path(filled.folder / "config.toml")
+    rule = '[[rule]]\nname = "strict"\naction = "ask"\ndeciders = ["owner", "ann"]\nsecond_factor = true\n'
+    config.write_text(config.read_text() + rule)
+    load_or_create_key(filled.folder / "data" / "gateway.key")
+    found = findings(filled)["warning second factor"]
+    assert "the rule “strict” wants a code of who says yes, and none can come from: owner, ann" in found
+    secret = filled.homing("totp", "enroll", "owner", "--json").json()["secret"]
+    assert filled.homing("totp", "enroll", "owner", "--code", Device(secret).code(time.time())).code == 0
+    assert "none can come from: ann" in findings(filled)["warning second factor"]
 
 
 async def test_the_doctor_sees_who_holds_the_store(filled: Terminal) -> None:
