@@ -30,7 +30,7 @@ from channels.web.view import entry_for_page
 
 ANA = ChatPerson(native="ana", name="Ana Sol")
 US = wire.Identity(agent=AgentName("main"), account=AccountName("default"))
-FIELDS = ("kind", "room", "thread", "text", "nonce", "button", "message", "proof", "reason")
+FIELDS = ("kind", "room", "thread", "text", "nonce", "button", "message", "proof", "reason", "code")
 VALUES: tuple[object, ...] = (
     "channel",
     "direct",
@@ -212,6 +212,7 @@ def test_a_post_reaches_the_page_whole_with_a_proof_on_each_button() -> None:
                 "action": "approve",
                 "token": BUTTON.token(),
                 "proof": access.proof_of("c" * 43 + ".1", "12", BUTTON.token()),
+                "asks": [],
             }
         ],
     }
