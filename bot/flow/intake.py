@@ -276,19 +276,20 @@ class Intake:
         return None
 
     def _act(self, tx: Tx, words: Urgent, decider: Decider, here: Peer, session: SessionKey) -> str:
+        def why(text: str) -> str:
+            return demands.scrubbed(tx, decider.person, self._reason(text))
+
         match words:
             case BreakGlass() | EndGlass() | Review():
                 return said_of_glass(
-                    tx, self.policies.now, decider.person, words, here=here, session=session, masked=self._reason
+                    tx, self.policies.now, decider.person, words, here=here, session=session, masked=why
                 )
             case Pause():
-                why = demands.scrubbed(tx, decider.person, self._reason(words.reason))
-                return switch(tx, self.policies.now, decider, pause=True, reason=why)
+                return switch(tx, self.policies.now, decider, pause=True, reason=why(words.reason))
             case Resume():
                 return switch(tx, self.policies.now, decider, pause=False)
             case Revoke():
-                why = demands.scrubbed(tx, decider.person, self._reason(words.reason))
-                return take_back(tx, self.policies.now, decider.person, words.id, why=why)
+                return take_back(tx, self.policies.now, decider.person, words.id, why=why(words.reason))
             case Approve() if demands.is_overheard(words, here):
                 demands.overheard(tx, decider.person, words, here)
                 return demands.OVERHEARD

@@ -10,6 +10,7 @@ from sqlalchemy import text as sql
 from bot.domain.execution import ExecutionState
 from bot.domain.factor import HIDDEN, MAX_FAILURES
 from bot.domain.gate import Gate
+from bot.domain.glass import GlassRule
 from bot.domain.message import Action
 from bot.domain.policy import Policy, Rule, Verdict
 from bot.domain.session import Peer, PeerKind, PersonId
@@ -258,6 +259,32 @@ async def test_a_code_is_not_even_looked_at_where_no_rule_wants_one(stage: Stage
     found = await stage.store.inner.read(lambda tx: tx.factors.get(PersonId("bob")))
     assert found is not None
     assert found.failures == 0
+
+
+async def test_break_glass_brings_the_code_along_and_counts_no_more_without_where_the_rule_comes_to_want_one(
+    stage: Stage, device: Device
+) -> None:
+    law = GlassRule(people=("bob",), reviewers=("cy",), announce_to=(a_peer("announcements"),))
+    free = replace(CODE, deciders=("cy", "discord:U9"), terms=Terms(quorum=2))
+    strict = replace(free, terms=Terms(quorum=2, second_factor=True))
+    stage.policy = replace(policy(strict), glass=law)
+    await stage.say("break-glass the shop is down", who=BOB)
+    execution = await stage.shown()
+    await stage.say(f"approve {execution.id}", who=BOB)
+    await stage.in_state(execution, S.AWAITING_APPROVAL)
+    await stage.say(f"approve {execution.id} code {now(stage, device)}", who=BOB, peer=ALONE)
+    await stage.in_state(execution, S.APPROVED)
+    await stage.hand_over()
+    await stage.in_state(execution, S.DISPATCHED)
+
+    stage.policy = replace(policy(free), glass=law)
+    other = await stage.shown("uptime")
+    await stage.say(f"approve {other.id}", who=BOB)
+    await stage.in_state(other, S.APPROVED)
+    stage.policy = replace(policy(strict), glass=law)
+    await stage.hand_over()
+    gone = await stage.in_state(other, S.CANCELLED)
+    assert gone.reason == "the rules want a code of the device of whoever says yes by now, and it has none; ask again"
 
 
 # --- where others read it --------------------------------------------------------------------------
