@@ -32,7 +32,7 @@ _ELSEWHERE = "(asked in another conversation; write to me alone: pending)"
 
 _HELP = """run <command> — ask for a command; people approve it before it runs
 run on <node>: <command> — on that machine
-approve <id> · deny <id> [reason] — decide
+approve <id> · deny <id> [reason] — decide; several at once: approve <id> <id> · deny <id>, <id> [reason]
 stop <id> — cancel a waiting one, stop a running one
 again <id> — ask for the same command once more
 edit <id> <command> — for who may decide it: ask for this instead
@@ -166,7 +166,7 @@ class CommandsAgent:
         alone = one.address is not None and one.address.peer.kind is PeerKind.DIRECT
         lines = [
             f"{e.id}  {listed_command(e, LISTED_CHARS) if alone or e.session == one.session else _ELSEWHERE}"
-            f"  on {e.node_name}, asked by {e.asker}"
+            f"  on {e.node_name}, asked by {e.asker}{'' if e.batch is None else f', of {e.batch.id}'}"
             for e in found[:_LISTED]
         ]
         more = f" The oldest {_LISTED}:" if len(found) > _LISTED else ""

@@ -204,7 +204,7 @@ def about(
         "rule": execution.rule,
         "grant": execution.grant,
         "glass": execution.glass,
-        "batch": execution.batch,
+        "batch": None if execution.batch is None else execution.batch.id,
         "deciders": execution.deciders,
         "quorum": terms.quorum,
         "four_eyes": terms.four_eyes,

@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NewType
 
+from bot.domain.batch import BatchId
 from bot.domain.execution import ExecutionId, ExecutionState
 from bot.domain.message import Nonce
 from bot.domain.session import (
@@ -112,6 +113,16 @@ class ShowCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShowBatch:
+    """One card of a batch, to be posted once and edited through the lives of all that it shows."""
+
+    execution_id: ExecutionId
+    """The first that it shows; the others have the same batch and card in their rows."""
+    batch: BatchId
+    card: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TellOutcome:
     """The way out that an execution took: the result, a denial, an expiry, a refusal, a loss."""
 
@@ -126,7 +137,7 @@ class ShowOutput:
     execution_id: ExecutionId
 
 
-Payload = Say | ShowCard | TellOutcome | ShowOutput
+Payload = Say | ShowCard | ShowBatch | TellOutcome | ShowOutput
 
 
 def payload_to_json(payload: Payload) -> dict[str, object]:
@@ -135,6 +146,8 @@ def payload_to_json(payload: Payload) -> dict[str, object]:
             return {"kind": "say", "text": payload.text, "code": payload.code}
         case ShowCard():
             return {"kind": "card", "execution": payload.execution_id}
+        case ShowBatch():
+            return {"kind": "batch", "execution": payload.execution_id, "batch": payload.batch, "card": payload.card}
         case TellOutcome():
             return {"kind": "outcome", "execution": payload.execution_id, "state": payload.state.value}
         case _:
@@ -148,6 +161,10 @@ def payload_from_json(form: Mapping[str, object]) -> Payload:
             return Say(text=text, code=code)
         case {"kind": "card", "execution": str(execution), **more} if not more:
             return ShowCard(execution_id=ExecutionId(execution))
+        case {"kind": "batch", "execution": str(execution), "batch": str(batch), "card": int(card), **more} if (
+            not more and type(card) is int
+        ):
+            return ShowBatch(execution_id=ExecutionId(execution), batch=BatchId(batch), card=card)
         case {"kind": "outcome", "execution": str(execution), "state": str(state), **more} if (
             not more and state in frozenset(ExecutionState)
         ):
@@ -263,13 +280,17 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One posted copy of an execution's card, and how far it lags behind."""
+    """One posted copy of a card, and how far it lags behind."""
 
     id: int
     execution_id: ExecutionId
+    """The one that it shows, or the first of them."""
     address_id: AddressId
     address: ReturnAddress
     message_id: MessageId
     wanted_revision: int
     shown_revision: int
     attempt: int
+    batch: BatchId | None = None
+    """Of which it shows several; None where it is the card of one execution."""
+    batch_card: int | None = None

@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NewType
 
+from bot.domain.batch import InBatch
 from bot.domain.command import Command, CommandHash, NodeFingerprint, Request
 from bot.domain.session import PersonId, ReturnAddress, SessionKey
 from bot.domain.terms import ONE_YES, Terms
@@ -201,8 +202,7 @@ class Execution:
     """The standing permission that allowed it."""
     glass: str | None = None
     """The break-glass under which it was approved."""
-    batch: str | None = None
-    """What was asked for in one turn, and is shown on one card."""
+    batch: InBatch | None = None
     command: Command | None = None
     """Set by the node's inspection, never changed after."""
     command_hash: CommandHash | None = None

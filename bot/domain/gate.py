@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.domain.glass_words import BreakGlass, EndGlass, Review
-from bot.domain.message import Action, ButtonPress, InboundMessage, Reaction, Sender
+from bot.domain.message import DECIDING, ButtonPress, InboundMessage, Reaction, Sender
 from bot.domain.place import ANYONE
 from bot.domain.policy import Policy, Verdict
 from bot.domain.session import AccountName, ChannelName, Peer, PeerKind, PersonId, ReturnAddress, SessionKey, person_on
-from bot.domain.words import Approve, Deny, Stop, Words
+from bot.domain.words import Approve, Deny, Several, Stop, Words
 
 CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Without 0 and O, 1, I and L, U and V: a code is read aloud, or typed from a telephone's screen."""
@@ -112,7 +112,7 @@ class PersonPairing:
     paired_by: str | None
 
 
-_VERDICTS = (Approve, Deny, Stop, BreakGlass, EndGlass, Review)
+_VERDICTS = (Approve, Deny, Stop, Several, BreakGlass, EndGlass, Review)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +138,7 @@ class Gate:
 
         A press is made on a message of ours, wherever that stands, so a decision needs no allowed room.
         """
-        if press.button.action in (Action.APPROVE, Action.ALWAYS, Action.DENY, Action.STOP):
+        if press.button.action in DECIDING:
             return self._known(press.peer)
         return self._speak(policy, press.peer, press.sender, space=press.space, is_addressed=True, is_verdict=False)
 

@@ -50,6 +50,16 @@ class Action(StrEnum):
     STOP = "stop"
     AGAIN = "again"
     OUTPUT = "output"
+    APPROVE_ALL = "approveall"
+    DENY_ALL = "denyall"
+    STOP_ALL = "stopall"
+
+
+OF_ALL = {Action.APPROVE_ALL: Action.APPROVE, Action.DENY_ALL: Action.DENY, Action.STOP_ALL: Action.STOP}
+"""What a button for a whole card of a batch does to each that stands on it."""
+DECIDING = frozenset({Action.APPROVE, Action.ALWAYS, Action.DENY, Action.STOP, *OF_ALL})
+DENYING = frozenset({Action.DENY, Action.DENY_ALL})
+"""Before these a network asks for the reason, where it has a form."""
 
 
 CODE_FIELD_CHARS = 20
@@ -65,10 +75,11 @@ class FormField(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Button:
-    """Binds to one execution and to the hash of what was shown."""
+    """Binds to one execution, or a batch, and to the hash of what was shown."""
 
     action: Action
     execution_id: str
+    """Of the actions in `OF_ALL`: the batch's id."""
     shown: CommandHash
     asks: tuple[FormField, ...] = ()
     """Must be filled in. Where the network has no form, the person is told the words to type instead."""
@@ -76,7 +87,7 @@ class Button:
     @property
     def has_form(self) -> bool:
         """Whether a press first opens a form, where the network has one: for what it asks, or a denial's reason."""
-        return self.action is Action.DENY or bool(self.asks)
+        return self.action in DENYING or bool(self.asks)
 
     def token(self) -> str:
         """At most 100 characters, the tightest limit (Discord's custom_id)."""
@@ -198,6 +209,8 @@ class Code:
 
     text: str
     label: str
+    buttons: tuple[Button, ...] = ()
+    """What can be done with this one of several, right below it. A channel without room for them leaves them out."""
 
 
 Block = Heading | Prose | Facts | Code
@@ -256,6 +269,10 @@ class Capabilities:
     """At most one edit of a message in this time."""
     file_bytes: int = 0
     """The most bytes (UTF-8) of an attachment; 0: the channel takes no files."""
+    batch_members: int = 0
+    """The most commands on one card of a batch, each with its buttons; 0: each command has a card of its own."""
+    batch_chars: int = 0
+    """The most characters of such a card where its buttons take room from the words; 0: `text_chars`."""
     card_files: bool = False
     """Whether a card may have a file beside it, which stands before the card's receipt comes: then a command that is
     too long for a message can be read whole by whoever decides."""

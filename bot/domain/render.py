@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bot.domain.command import Command, Limits
-from bot.domain.event import Payload, Say, ShowCard, TellOutcome
+from bot.domain.event import Payload, Say, ShowBatch, ShowCard, TellOutcome
 from bot.domain.execution import (
     FINAL,
     HANDED_OVER,
@@ -66,25 +66,33 @@ def render(
     Where an earlier send of `part` may have arrived, that part says so. Room for the mark is kept in every part, so
     that the same event is cut at the same places whether it is repeated or not.
     """
-    capabilities = replace(capabilities, text_chars=capabilities.text_chars - _REPEAT_CHARS)
+    whole, capabilities = capabilities, with_room_for_mark(capabilities)
     match payload:
         case Say():
             blocks: list[Block] = [Prose(spans=(visible(payload.text),))]
             if payload.code is not None:
                 blocks.append(Code(text=visible(payload.code), label="Details"))
             post = Post(kind=PostKind.REPLY, blocks=tuple(blocks))
-        case ShowCard():
+        case ShowCard() | ShowBatch():
+            # A batch's card comes from `batch_card`; what is left of one whose rows are gone, from here.
             post = _gone(payload.execution_id) if execution is None else card(execution, capabilities, here=here)
         case TellOutcome():
             post = _gone(payload.execution_id) if execution is None else outcome(execution, payload.state, capabilities)
         case _:
             post = _gone(payload.execution_id) if execution is None else whole_output(execution, capabilities)
-    parts = split(replace(post, mention=mention), capabilities)
-    if not maybe_repeat:
-        return parts
+    return parts_of(post, whole, mention=mention, repeated=part if maybe_repeat else None)
+
+
+def parts_of(post: Post, capabilities: Capabilities, *, mention: str | None, repeated: int | None) -> tuple[Post, ...]:
+    """The messages that a post takes there; the one numbered `repeated` says that it may be a repeat."""
+    parts = split(replace(post, mention=mention), with_room_for_mark(capabilities))
     return tuple(
-        replace(one, blocks=(_REPEAT, *one.blocks)) if number == part else one for number, one in enumerate(parts)
+        replace(one, blocks=(_REPEAT, *one.blocks)) if number == repeated else one for number, one in enumerate(parts)
     )
+
+
+def with_room_for_mark(capabilities: Capabilities) -> Capabilities:
+    return replace(capabilities, text_chars=capabilities.text_chars - _REPEAT_CHARS)
 
 
 def card(execution: Execution, capabilities: Capabilities, *, here: Peer | None = None) -> Post:
@@ -101,7 +109,7 @@ def card(execution: Execution, capabilities: Capabilities, *, here: Peer | None 
         Heading(spans=(f"{title(execution)} · {execution.id}",)),
         Prose(spans=_status(execution)),
         Code(text=shown_command(execution), label="Command"),
-        Facts(rows=_facts(execution) if is_own else (*_facts(execution), _asked_in(execution))),
+        Facts(rows=_facts(execution) if is_own else (*_facts(execution), asked_in(execution))),
     ]
     if execution.state is S.AWAITING_APPROVAL:
         blocks.append(Prose(spans=(f"Or type{_typed_yes(execution)}, or: deny {execution.id} <reason>",)))
@@ -168,7 +176,7 @@ def card_line(execution: Execution, *, here: Peer) -> Line | None:
 
 def fits_one_message(execution: Execution, capabilities: Capabilities, *, here: Peer | None = None) -> bool:
     """Whether the card shows the whole command, in one message or a file beside it: else nobody can be asked there."""
-    with_mark = replace(capabilities, text_chars=capabilities.text_chars - _REPEAT_CHARS)
+    with_mark = with_room_for_mark(capabilities)
     return size(card(execution, with_mark, here=here)) <= with_mark.text_chars
 
 
@@ -227,7 +235,7 @@ def _awaited(execution: Execution) -> str:
     return " ".join(words)
 
 
-def _asked_in(execution: Execution) -> tuple[str, tuple[Span, ...]]:
+def asked_in(execution: Execution) -> tuple[str, tuple[Span, ...]]:
     peer = execution.origin.peer
     return ("Asked in", (f"{peer.channel} {peer.kind.value} {visible(peer.id)}",))
 
@@ -241,7 +249,8 @@ def _decided(execution: Execution) -> tuple[Span, ...]:
     return (f"Approved by {deciders_of(execution)}", *at, ".")
 
 
-def _facts(execution: Execution) -> tuple[tuple[str, tuple[Span, ...]], ...]:
+def particulars(execution: Execution) -> list[tuple[str, tuple[Span, ...]]]:
+    """Where and as what it would run: what never changes once its node has looked."""
     rows: list[tuple[str, tuple[Span, ...]]] = [("Node", (visible(execution.node_name),))]
     command = execution.command
     if command is not None:
@@ -257,9 +266,16 @@ def _facts(execution: Execution) -> tuple[tuple[str, tuple[Span, ...]], ...]:
         rows += [("Runs as", (visible(command.user),))] if command.user else []
         rows.append(("Limits", (_limits(command.limits),)))
         rows += _scripts(execution, command)
-    asker = in_a_line(execution.asker_name)
-    own = in_a_line(execution.asker)
-    rows.append(("Asked by", (asker if asker == own else f"{asker} ({own})", ", ", Instant(execution.created_at))))
+    return rows
+
+
+def asked_by(execution: Execution) -> tuple[str, tuple[Span, ...]]:
+    asker, own = in_a_line(execution.asker_name), in_a_line(execution.asker)
+    return ("Asked by", (asker if asker == own else f"{asker} ({own})", ", ", Instant(execution.created_at)))
+
+
+def _facts(execution: Execution) -> tuple[tuple[str, tuple[Span, ...]], ...]:
+    rows = [*particulars(execution), asked_by(execution)]
     if execution.state in WAITING and execution.state is not S.AWAITING_APPROVAL:
         rows.append(("Expires", (Instant(execution.expires_at),)))
     if execution.decided_by is not None and execution.state not in {S.APPROVED, S.DISPATCHED}:
@@ -268,7 +284,7 @@ def _facts(execution: Execution) -> tuple[tuple[str, tuple[Span, ...]], ...]:
         rows.append(("Rule", (visible(execution.rule),)))
         if execution.terms.grant_for_s is not None:
             # The word order of the button's effect: what, where, for whom, for how long (F-085).
-            until = duration(execution.terms.grant_for_s)
+            until, asker = duration(execution.terms.grant_for_s), in_a_line(execution.asker_name)
             rows.append(
                 ("Always allow", (f"exactly this on {visible(execution.node_name)}, for {asker}, here, for {until}",))
             )

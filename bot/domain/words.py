@@ -104,8 +104,17 @@ class Unclear:
     meant: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Several:
+    """`approve <id> <id> …`, and so with `deny` and `stop`: the same word of each."""
+
+    ids: tuple[ExecutionId, ...]
+    each: Decision
+    """As it would be of the first alone."""
+
+
 Decision = Approve | Deny | Stop
-Urgent = Approve | Deny | Stop | Revoke | Pause | Resume | BreakGlass | EndGlass | Review
+Urgent = Approve | Deny | Stop | Several | Revoke | Pause | Resume | BreakGlass | EndGlass | Review
 """These do not wait behind the session's turn: a turn may itself be waiting for them, or go on too long."""
 Words = Run | ShowWhole | Again | Edit | Why | Plain | Unclear | Urgent
 
@@ -167,7 +176,9 @@ def _exactly(word: str, rest: str) -> Words:
     match word:
         case "run":
             return _run(rest)
-        case "approve" | "deny" | "stop" | "output" | "again" | "edit" | "why":
+        case "approve" | "deny" | "stop":
+            return _several(word, rest) or _with_id(word, rest)
+        case "output" | "again" | "edit" | "why":
             return _with_id(word, rest)
         case "revoke":
             raw, tail = _first_word(rest)
@@ -218,6 +229,34 @@ def _run(rest: str) -> Words:
     if _first_word(rest)[0].lower() == "on":
         return Unclear(meant=USAGE["run"])
     return Run(command=rest, node=None)
+
+
+_ONE_OF = re.compile(r"(?P<id>[^\s,]+)(?P<gap>\s*,\s*|\s+|$)")
+_MAX_SEVERAL = 64
+"""Of one message: twice as many as the greatest card shows."""
+
+
+def _several(word: str, rest: str) -> Several | Unclear | None:
+    """Two ids and more, with spaces or commas between; None where it is not that.
+
+    Behind `deny` only commas go on: a reason may begin with a word that looks like an id.
+    """
+    ids: list[ExecutionId] = []
+    at = 0
+    while (found := _ONE_OF.match(rest, at)) is not None and (one := parse_id(found["id"])) is not None:
+        ids.append(one)
+        at = found.end()
+        if word == "deny" and "," not in found["gap"]:
+            break
+    ids = list(dict.fromkeys(ids))
+    if len(ids) < 2:
+        return None
+    each = _with_id(word, f"{ids[0]} {rest[at:]}")
+    # What always allows, and a code, are given for one command.
+    is_one_s = isinstance(each, Approve) and (each.always or each.code is not None)
+    if not isinstance(each, Decision) or is_one_s or len(ids) > _MAX_SEVERAL:
+        return Unclear(meant=f"{word} {' '.join(ids[:_MAX_SEVERAL])}")
+    return Several(ids=tuple(ids), each=each)
 
 
 def _with_id(word: str, rest: str) -> Words:

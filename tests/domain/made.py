@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
+from bot.domain.batch import BatchId, InBatch
 from bot.domain.command import Command, FileDigest, Limits, NodeFingerprint, command_hash, parse_request
 from bot.domain.execution import (
+    ID_ALPHABET,
     Chunk,
     Ending,
     Execution,
@@ -37,6 +40,8 @@ PEER = Peer(
 )
 NODE = NodeFingerprint("f00d")
 CHAT = Capabilities(text_chars=4_000, code_chars=3_000)
+BATCH = BatchId("B7K3QAC")
+IDS = [ExecutionId("".join(letters)) for letters in itertools.islice(itertools.product(ID_ALPHABET, repeat=6), 100)]
 
 
 def command_of(text: str, *, files: tuple[FileDigest, ...] = ()) -> Command:
@@ -109,3 +114,11 @@ def execution(
     if state is S.FINISHED:
         one = replace(one, ended_at=1_700_000_201.25, result=result() if ended is None else ended)
     return one
+
+
+def several(*texts: str, state: ExecutionState = S.AWAITING_APPROVAL) -> list[Execution]:
+    """What one turn asked for, on the first card of its batch."""
+    return [
+        replace(execution(state, text), id=IDS[at], batch=InBatch(id=BATCH, at=at, card=1))
+        for at, text in enumerate(texts)
+    ]

@@ -214,7 +214,10 @@ def test_a_list_narrows_who_may_speak_in_a_room_and_an_empty_one_is_nobody() -> 
 # --- decisions ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["approve 7K3Q9A", "deny 7K3Q9A not now", "stop 7K3Q9A"])
+@pytest.mark.parametrize(
+    "text",
+    ["approve 7K3Q9A", "deny 7K3Q9A not now", "stop 7K3Q9A", "approve 7K3Q9A 222222", "deny 7K3Q9A, 222222 not now"],
+)
 def test_a_deciders_typed_verdict_needs_no_list_but_an_allowed_room(text: str) -> None:
     closed = Admission(dm_policy=ALLOWLIST, allow_from=(), rooms=frozenset({ROOM}))
     for decider in (ADA_ID, DECIDER_ID):

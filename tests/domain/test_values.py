@@ -13,6 +13,7 @@ from bot.domain.command import CommandHash, NodeFingerprint
 from bot.domain.event import (
     Payload,
     Say,
+    ShowBatch,
     ShowCard,
     ShowOutput,
     TellOutcome,
@@ -58,6 +59,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=60)
 payloads: st.SearchStrategy[Payload] = (
     st.builds(Say, text=texts, code=st.none() | texts)
     | st.builds(ShowCard, execution_id=ids)
+    | st.builds(ShowBatch, execution_id=ids, batch=st.text(), card=st.integers())
     | st.builds(TellOutcome, execution_id=ids, state=st.sampled_from(ExecutionState))
     | st.builds(ShowOutput, execution_id=ids)
 )
@@ -73,6 +75,9 @@ def test_a_payload_comes_back_from_its_form(payload: Payload) -> None:
     [
         {},
         {"kind": "shout", "text": "x"},
+        {"kind": "batch", "execution": "7K3QAC", "batch": "B7K3QAC"},
+        {"kind": "batch", "execution": "7K3QAC", "batch": "B7K3QAC", "card": True},
+        {"kind": "batch", "execution": "7K3QAC", "batch": "B7K3QAC", "card": 1, "more": 1},
         {"kind": None},
         {"kind": ["say"]},
         {"kind": "say"},
@@ -320,7 +325,17 @@ def test_the_defaults_promise_nothing_that_was_not_said() -> None:
 def test_words_that_cross_the_wire_or_stand_in_rows_do_not_change() -> None:
     assert [word.value for word in Known] == ["unseen", "never_started", "running", "finished", "unknown"]
     assert [word.value for word in Pairing] == ["pending", "paired", "revoked"]
-    assert [word.value for word in Action] == ["approve", "always", "deny", "stop", "again", "output"]
+    assert [word.value for word in Action] == [
+        "approve",
+        "always",
+        "deny",
+        "stop",
+        "again",
+        "output",
+        "approveall",
+        "denyall",
+        "stopall",
+    ]
     assert [word.value for word in FormField] == ["r", "c"]
     assert [word.value for word in Ending] == ["exited", "signalled", "timed_out", "stopped"]
     assert [word.value for word in Stream] == ["out", "err"]

@@ -19,6 +19,7 @@ from bot.domain.words import (
     Plain,
     Resume,
     Run,
+    Several,
     ShowWhole,
     Stop,
     Unclear,
@@ -31,6 +32,10 @@ from bot.domain.words import (
 
 ID = ExecutionId("7K3QAC")
 RUN_USAGE = "run <command>   or   run on <node>: <command>"
+
+MANY = " ".join(f"7K3Q{first}{second}" for first in "2345679A" for second in "2345679A")
+"""Sixty-four, as many as one message decides."""
+A, B, C = ExecutionId("7K3QAC"), ExecutionId("7K3QAF"), ExecutionId("7K3QAH")
 
 TAKEN: list[tuple[str, Words]] = [
     ("run uptime", Run(command="uptime", node=None)),
@@ -146,7 +151,12 @@ UNCLEAR: list[tuple[str, str | None]] = [
     ("approve 7K3-QAC", "approve <id>"),
     ("approve #7K3QAC", "approve <id>"),
     ("approve 7K3QAC.", "approve <id>"),
-    ("approve 7K3QAC,7K3QAF", "approve <id>"),
+    ("approve 7K3QAC,7K3QAF always", "approve 7K3QAC 7K3QAF"),
+    ("approve 7K3QAC 7K3QAF code 123456", "approve 7K3QAC 7K3QAF"),
+    ("approve 7K3QAC 7K3QAF please", "approve 7K3QAC 7K3QAF"),
+    ("stop 7K3QAC, 7K3QAF now", "stop 7K3QAC 7K3QAF"),
+    ("approve ,7K3QAC 7K3QAF", "approve <id>"),
+    (f"approve {MANY} 222222", f"approve {MANY}"),
     ("approve ﬀ2345", "approve <id>"),
     ("approve ７K3QAC", "approve <id>"),
     ("approve\u200b 7K3QAC", "approve 7K3QAC"),
@@ -155,7 +165,7 @@ UNCLEAR: list[tuple[str, str | None]] = [
     ("approve 7K3QAC because", "approve 7K3QAC"),
     ("approve 7K3QAC code", "approve 7K3QAC"),
     ("approve 7K3QAC code 12345x6 deny", "approve 7K3QAC"),
-    ("approve 7K3QAC 7K3QAF", "approve 7K3QAC"),
+    ("approve 7K3QAC 7K3QAC", "approve 7K3QAC"),
     ("approve 7K3QAC\nthanks", "approve 7K3QAC"),
     ("approve 7K3QAC once more", "approve 7K3QAC"),
     ("aprove 7k3qac", "approve 7k3qac"),
@@ -184,6 +194,29 @@ UNCLEAR: list[tuple[str, str | None]] = [
     ("resume work tomorrow", "resume"),
     ("resumes work", "resume"),
 ]
+
+
+SEVERAL: list[tuple[str, Words]] = [
+    ("approve 7K3QAC,7K3QAF", Several(ids=(A, B), each=Approve(id=A))),
+    ("/approve 7k3qac 7K3QAF , `7K3QAH`", Several(ids=(A, B, C), each=Approve(id=A))),
+    ("approve 7K3QAC 7K3QAF 7K3QAC", Several(ids=(A, B), each=Approve(id=A))),
+    ("approve 7K3QAC, 7K3QAF because it is full", Several(ids=(A, B), each=Approve(id=A, reason="it is full"))),
+    ("approve 7K3QAC 7K3QAF once", Several(ids=(A, B), each=Approve(id=A))),
+    ("approve 7K3QAC 7K3QAF deny", Several(ids=(A, B), each=Deny(id=A, reason=""))),
+    ("deny 7K3QAC, 7K3QAF not now", Several(ids=(A, B), each=Deny(id=A, reason="not now"))),
+    ("deny 7K3QAC, 7K3QAF", Several(ids=(A, B), each=Deny(id=A, reason=""))),
+    # A reason may begin with a word that looks like an id.
+    ("deny 7K3QAC chakra is down", Deny(id=A, reason="chakra is down")),
+    ("deny 7K3QAC, 7K3QAF chakra is down", Several(ids=(A, B), each=Deny(id=A, reason="chakra is down"))),
+    ("stop 7K3QAC 7K3QAF", Several(ids=(A, B), each=Stop(id=A))),
+    ("stop 7K3QAC,", Unclear(meant="stop <id>")),
+    (f"approve {MANY}", Several(ids=tuple(map(ExecutionId, MANY.split())), each=Approve(id=ExecutionId("7K3Q22")))),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), SEVERAL, ids=[repr(text)[:60] for text, _ in SEVERAL])
+def test_several_ids_in_one_message_are_several_decisions(text: str, words: Words) -> None:
+    assert parse_words(text) == words
 
 
 @pytest.mark.parametrize(("text", "words"), TAKEN, ids=[repr(text)[:60] for text, _ in TAKEN])
