@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from bot.domain.audit import Fields, Head, Line
+from bot.domain.batch import BatchId
 from bot.domain.command import Command, CommandHash, Limits, NodeFingerprint, Request
 from bot.domain.event import (
     AddressId,
@@ -364,6 +365,23 @@ class Executions(Protocol):
         """Read it for a change: whoever decides, expires, stops or dispatches locks first."""
         ...
 
+    def lock_all(self, execution_ids: Collection[ExecutionId]) -> Sequence[Execution]:
+        """Those of these that there are, locked in the one order of ids: two that want several never wait in a circle.
+
+        Whoever changes several locks all of them before it changes, or tells of, the first.
+        """
+        ...
+
+    def of_batch(self, batch: BatchId, *, card: int | None = None) -> Sequence[Execution]:
+        """In the order of asking; with `card` those that stand on that one."""
+        ...
+
+    def unshown_batches(self, *, limit: int = 20) -> Sequence[BatchId]:
+        """Of which something waits or runs that no card shows, while nothing of them is being prepared any more."""
+        ...
+
+    def count_waiting(self, session: SessionKey) -> int: ...
+
     def move(
         self, execution: Execution, trigger: Trigger, *, by: str | None = None, detail: str | None = None
     ) -> Execution:
@@ -581,8 +599,13 @@ class Cards(Protocol):
         message_id: MessageId,
         *,
         shown_revision: int,
+        batch: BatchId | None = None,
+        batch_card: int | None = None,
     ) -> None:
-        """A copy was posted, rendered from this revision of the execution; it wants the newest."""
+        """A copy was posted, rendered from this revision of the execution; it wants the newest.
+
+        With `batch` it shows all that stand on that card of it, from the sum of their revisions.
+        """
         ...
 
     def lagging(self, *, limit: int, channels: Collection[tuple[ChannelName, AccountName]]) -> Sequence[Card]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Row, and_, exists, or_, select, update
+from sqlalchemy import Row, and_, case, exists, func, or_, select, update
 
+from bot.domain.batch import BatchId
 from bot.domain.event import AddressId, Card
 from bot.domain.execution import ExecutionId, ExecutionState
 from bot.domain.message import Standing
@@ -16,8 +17,17 @@ from bot.store.rows import conversation_digest, peer_of_row
 from bot.store.schema import BLOCKS, CARD_OPEN, addresses, cards, digest, events, executions
 from bot.store.transaction import Connected, insert_or_ignore
 
+_member = executions.alias("member")
+# Revisions only grow, so their sum does, and it is another one as soon as one of them is.
+_WANTED = case(
+    (cards.c.batch.is_(None), executions.c.revision),
+    else_=select(func.sum(_member.c.revision))
+    .where(_member.c.batch == cards.c.batch, _member.c.batch_card == cards.c.batch_card)
+    .correlate(cards)
+    .scalar_subquery(),
+)
 _CARDS = (
-    select(cards, executions.c.revision.label("wanted_revision"), *COLUMNS)
+    select(cards, _WANTED.label("wanted_revision"), *COLUMNS)
     .join(executions, executions.c.id == cards.c.execution_id)
     .join(addresses, addresses.c.id == cards.c.address_id)
 )
@@ -32,11 +42,15 @@ class StoredCards(Connected):
         message_id: MessageId,
         *,
         shown_revision: int,
+        batch: BatchId | None = None,
+        batch_card: int | None = None,
     ) -> None:
         self.connection.execute(
             insert_or_ignore(self.dialect, cards),
             {
                 "execution_id": execution_id,
+                "batch": batch,
+                "batch_card": batch_card,
                 "address_id": address_id,
                 "anchor": address.message_id,
                 "message_id": message_id,
@@ -57,7 +71,7 @@ class StoredCards(Connected):
             _CARDS.where(
                 CARD_OPEN,
                 cards.c.not_before <= self.now,
-                cards.c.shown_revision < executions.c.revision,
+                cards.c.shown_revision < _WANTED,
                 ~owed,
                 or_(*speaks),
             )
@@ -85,6 +99,8 @@ class StoredCards(Connected):
         rows = self.connection.execute(
             _CARDS.where(
                 CARD_OPEN,
+                # A reaction on a card of several decides nothing, so none is read again.
+                cards.c.batch.is_(None),
                 executions.c.state == ExecutionState.AWAITING_APPROVAL.value,
                 addresses.c.channel == channel,
                 addresses.c.account == account,
@@ -116,4 +132,6 @@ def _card_of(row: Row[Any]) -> Card:
         wanted_revision=row.wanted_revision,
         shown_revision=row.shown_revision,
         attempt=row.attempt,
+        batch=None if row.batch is None else BatchId(row.batch),
+        batch_card=row.batch_card,
     )

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select, update
 
 from bot.domain.audit import Value
+from bot.domain.batch import BatchId
 from bot.domain.command import NodeFingerprint
 from bot.domain.event import EventState, InputState
 from bot.domain.execution import (
@@ -80,6 +81,45 @@ class StoredExecutions(Connected):
         if found is not None:
             self._newest[execution_id] = found
         return found
+
+    def lock_all(self, execution_ids: Collection[ExecutionId]) -> Sequence[Execution]:
+        # PostgreSQL locks rows as they come out of the sort.
+        found = self._all(
+            select(executions)
+            .where(executions.c.id.in_(sorted(execution_ids)))
+            .order_by(executions.c.id)
+            .with_for_update()
+        )
+        self._newest.update((one.id, one) for one in found)
+        return found
+
+    def of_batch(self, batch: BatchId, *, card: int | None = None) -> Sequence[Execution]:
+        found = select(executions).where(executions.c.batch == batch)
+        if card is not None:
+            found = found.where(executions.c.batch_card == card)
+        return self._all(found.order_by(executions.c.batch_at, executions.c.id))
+
+    def unshown_batches(self, *, limit: int = 20) -> Sequence[BatchId]:
+        mate = executions.alias("mate")
+        prepared = exists().where(mate.c.batch == executions.c.batch, mate.c.state == ExecutionState.PREPARING.value)
+        rows = self.connection.execute(
+            select(executions.c.batch)
+            .where(
+                executions.c.batch.is_not(None),
+                executions.c.batch_card.is_(None),
+                executions.c.state.in_([state.value for state in ExecutionState if state not in FINAL]),
+                ~prepared,
+            )
+            .distinct()
+            .limit(limit)
+        )
+        return [BatchId(batch) for batch in rows.scalars()]
+
+    def count_waiting(self, session: SessionKey) -> int:
+        found = select(func.count()).where(
+            executions.c.session_digest == digest(session), executions.c.state.in_([state.value for state in WAITING])
+        )
+        return int(self.connection.execute(found).scalar_one())
 
     def move(
         self, execution: Execution, trigger: Trigger, *, by: str | None = None, detail: str | None = None
@@ -185,7 +225,9 @@ class StoredExecutions(Connected):
         if newest_first:
             query = query.order_by(executions.c.created_at.desc(), executions.c.id.desc())
         else:
-            query = query.order_by(executions.c.created_at, executions.c.id)
+            # What one turn asked for is of one moment.
+            at = func.coalesce(executions.c.batch_at, 0)
+            query = query.order_by(executions.c.created_at, at, executions.c.id)
         return self._all(query.limit(limit))
 
     def escalating(self, *, limit: int = 100) -> Sequence[Execution]:

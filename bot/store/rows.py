@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from bot.domain.batch import BatchId, InBatch
 from bot.domain.command import (
     CommandHash,
     NodeFingerprint,
@@ -140,7 +141,9 @@ def execution_values(execution: Execution) -> dict[str, object]:
         "masked": None if execution.masked is None else dumps(request_to_json(execution.masked)),
         "grant_id": execution.grant,
         "glass_id": execution.glass,
-        "batch": execution.batch,
+        "batch": None if execution.batch is None else execution.batch.id,
+        "batch_at": None if execution.batch is None else execution.batch.at,
+        "batch_card": None if execution.batch is None else execution.batch.card,
         "command": None if command is None else dumps(command_to_json(command)),
         "command_hash": execution.command_hash,
         "reason": execution.reason,
@@ -177,7 +180,7 @@ def execution_of(row: Row[Any]) -> Execution:
         masked=None if row.masked is None else request_from_json(json.loads(row.masked)),
         grant=row.grant_id,
         glass=row.glass_id,
-        batch=row.batch,
+        batch=None if row.batch is None else InBatch(id=BatchId(row.batch), at=row.batch_at, card=row.batch_card),
         command=None if row.command is None else command_from_json(json.loads(row.command)),
         command_hash=None if row.command_hash is None else CommandHash(row.command_hash),
         reason=row.reason,

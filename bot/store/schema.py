@@ -32,7 +32,7 @@ from bot.domain.execution import storable
 from bot.domain.terms import ONE_YES, terms_to_json
 from bot.errors import Malformed
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0006", "0008")
 """Every version of the schema that this code knows, oldest first; the last is the one that it uses."""
 
 
@@ -104,6 +104,8 @@ executions = Table(
     Column("grant_id", Opaque),
     Column("glass_id", Opaque),
     Column("batch", Opaque),
+    Column("batch_at", Integer),
+    Column("batch_card", Integer),
     Column("command", Text),
     Column("command_hash", Opaque),
     Column("reason", Prose),
@@ -135,6 +137,13 @@ Index(
     executions.c.batch,
     sqlite_where=text("batch IS NOT NULL"),
     postgresql_where=text("batch IS NOT NULL"),
+)
+# Those of a batch that nobody has been shown yet: a handful at any moment, and looked for once a second.
+Index(
+    "executions_without_a_card",
+    executions.c.batch,
+    sqlite_where=text("batch IS NOT NULL AND batch_card IS NULL"),
+    postgresql_where=text("batch IS NOT NULL AND batch_card IS NULL"),
 )
 
 steps = Table(
@@ -258,7 +267,10 @@ cards = Table(
     "cards",
     metadata,
     Column("id", BigId, primary_key=True),
+    # Of a batch's card: the first that it shows.
     Column("execution_id", ForeignKey("executions.id", ondelete="CASCADE"), nullable=False),
+    Column("batch", Opaque),
+    Column("batch_card", Integer),
     Column("address_id", ForeignKey("addresses.id"), nullable=False),
     Column("anchor", Opaque),
     Column("message_id", Opaque, nullable=False),
