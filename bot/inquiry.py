@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from bot.domain.event import Event, EventId, EventState, Payload, Say, ShowCard, ShowOutput, TellOutcome
+from bot.domain.event import Event, EventId, EventState, Payload, Say, ShowBatch, ShowCard, ShowOutput, TellOutcome
 from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState
 from bot.domain.glass import ANNOUNCED, Glass, GlassState
 from bot.domain.node import Node, Pairing
@@ -154,7 +154,7 @@ def _telling(tx: Tx, event: Event) -> Telling:
 def told_by(payload: Payload) -> str:
     """What an event tells, in a word."""
     match payload:
-        case ShowCard():
+        case ShowCard() | ShowBatch():
             return "card"
         case TellOutcome():
             return payload.state.value

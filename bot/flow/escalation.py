@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from bot.domain.execution import Execution, ExecutionState
 from bot.domain.verdict import Ask
+from bot.flow.batch import owe_further
 from bot.flow.copies import CapabilitiesAt, owe_copies
 from bot.flow.signals import Signals
 from bot.ports import Policies, Store, Tx
@@ -36,9 +37,8 @@ class Escalations:
 
     def _escalate(self, tx: Tx) -> int:
         due = tx.executions.escalating(limit=_BATCH)
-        for found in due:
-            execution = tx.executions.lock(found.id)
-            if execution is not None and execution.escalates_at is not None and tx.now >= execution.escalates_at:
+        for execution in tx.executions.lock_all([found.id for found in due]):
+            if execution.escalates_at is not None and tx.now >= execution.escalates_at:
                 self._ask_further(tx, execution)
         return len(due)
 
@@ -53,5 +53,12 @@ class Escalations:
         wider = replace(wider, deciders=after.deciders)
         tx.executions.amend(wider)
         tx.executions.step(execution.id, "escalate", by=after.rule, detail=", ".join(after.deciders))
-        if isinstance(before, Ask) and before.escalation is not None:
-            owe_copies(tx, wider, before.escalation.copy_to, self.capabilities_at, mark="escalation")
+        if not isinstance(before, Ask) or before.escalation is None:
+            return
+        places, batch = before.escalation.copy_to, wider.batch
+        if batch is None or not batch.card:
+            owe_copies(tx, wider, places, self.capabilities_at, mark="escalation")
+            return
+        # One copy a card: it is owed with the first that escalates, and those after it find it owed.
+        on_card = tx.executions.of_batch(batch.id, card=batch.card)
+        owe_further(tx, on_card, batch.id, batch.card, places, self.capabilities_at, mark="escalation")

@@ -14,18 +14,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from bot.domain.batch_card import batch_card, is_settled, revision_of
 from bot.domain.event import (
     Card,
     ClaimToken,
     Event,
     EventState,
     EventTrigger,
+    ShowBatch,
     ShowCard,
 )
-from bot.domain.execution import FINAL
-from bot.domain.message import NotPosted, Post, Receipt
+from bot.domain.execution import Execution
+from bot.domain.message import Capabilities, NotPosted, Post, Receipt
 from bot.domain.render import card as render_card
-from bot.domain.render import render
+from bot.domain.render import parts_of, render, with_room_for_mark
 from bot.domain.retry import MAX_AGE_S, MAX_ATTEMPTS, delay_s, is_exhausted
 from bot.domain.session import AccountName, ChannelName
 from bot.errors import (
@@ -46,6 +48,7 @@ from bot.flow.telling import (
     found_sent,
     hold,
     keep_receipt,
+    members_of,
     nonce_for,
     say_instead,
 )
@@ -99,15 +102,7 @@ class Heartbeat:
         """Send the parts that have no receipt yet, in order. Each nonce is committed before its bytes leave."""
         event: Event | None = found.event
         channel = self.channels[found.event.address.peer.channel, found.event.address.peer.account]
-        posts = render(
-            found.event.payload,
-            found.execution,
-            channel.capabilities,
-            here=found.event.address.peer,
-            mention=found.event.mention if self.notify_asker else None,
-            maybe_repeat=found.event.maybe_repeat,
-            part=found.event.part,
-        )
+        posts = self._posts(found, channel.capabilities)
         if found.event.part >= len(posts):
             # Its last receipt was committed by a sender that died before it could say so.
             await self.store.write(partial(all_sent, event=found.event, token=token))
@@ -120,6 +115,22 @@ class Heartbeat:
             )
             event = await self.store.write(keep)
         self._look_again(found.event)
+
+    def _posts(self, found: Claimed, capabilities: Capabilities) -> tuple[Post, ...]:
+        event, here = found.event, found.event.address.peer
+        mention = event.mention if self.notify_asker else None
+        if isinstance(event.payload, ShowBatch) and found.members:
+            post = batch_card(event.payload.batch, found.members, with_room_for_mark(capabilities), here=here)
+            return parts_of(post, capabilities, mention=mention, repeated=event.part if event.maybe_repeat else None)
+        return render(
+            event.payload,
+            found.execution,
+            capabilities,
+            here=here,
+            mention=mention,
+            maybe_repeat=event.maybe_repeat,
+            part=event.part,
+        )
 
     async def _send(self, channel: Channel, event: Event, token: ClaimToken, post: Post) -> Receipt | None:
         """One send. None where it did not surely arrive; then the event has been moved on."""
@@ -155,21 +166,21 @@ class Heartbeat:
     async def _edit(self, card: Card) -> None:
         channel = self.channels[card.address.peer.channel, card.address.peer.account]
         try:
-            execution = await self.store.read(lambda tx: tx.executions.get(card.execution_id))
-            if execution is None:
+            members = await self.store.read(partial(members_of, card=card))
+            if not members:
                 return
             if not channel.capabilities.can_edit:
-                await self.store.write(partial(say_instead, card=card, execution=execution))
+                await self.store.write(partial(say_instead, card=card, members=members))
                 return
             try:
                 async with asyncio.timeout(SEND_TIMEOUT_S):
-                    post = render_card(execution, channel.capabilities, here=card.address.peer)
+                    post = _edited(card, members, channel.capabilities)
                     await channel.edit(card.address.peer, card.message_id, post)
             except (ChannelError, TimeoutError) as fault:
                 await self._postpone_edit(card, fault)
                 return
-            pause_s, revision = channel.capabilities.edit_interval_s, execution.revision
-            final = execution.state in FINAL
+            pause_s, revision = channel.capabilities.edit_interval_s, revision_of(members)
+            final = is_settled(members)
             await self.store.write(
                 lambda tx: tx.cards.shown(card, revision=revision, not_before=tx.now + pause_s, final=final)
             )
@@ -207,7 +218,7 @@ class Heartbeat:
 
     def _look_again(self, event: Event) -> None:
         """A receipt may be what early presses wait for, where it is a card's; and cards wait for their address."""
-        if isinstance(event.payload, ShowCard):
+        if isinstance(event.payload, (ShowCard, ShowBatch)):
             self.signals.early.wake()
         self.signals.cards.wake()
 
@@ -245,6 +256,13 @@ class Heartbeat:
 
     async def _move(self, event: Event, trigger: EventTrigger, token: ClaimToken, fault: Exception | None) -> None:
         await self.store.write(lambda tx: tx.events.move(event, trigger, token=token, trouble=_trouble(fault)))
+
+
+def _edited(card: Card, members: tuple[Execution, ...], capabilities: Capabilities) -> Post:
+    here = card.address.peer
+    if card.batch is not None:
+        return batch_card(card.batch, members, capabilities, here=here)
+    return render_card(members[0], capabilities, here=here)
 
 
 def _trouble(fault: Exception | None) -> str | None:

@@ -17,6 +17,8 @@ from bot.domain.gate import AskToPair, Closed, Gate
 from bot.domain.glass_words import BreakGlass, EndGlass, Review
 from bot.domain.mask import Masker
 from bot.domain.message import (
+    DECIDING,
+    OF_ALL,
     Action,
     Answer,
     Attachment,
@@ -41,7 +43,7 @@ from bot.domain.session import (
     SessionKey,
     key_for,
 )
-from bot.domain.words import Approve, Deny, Pause, Resume, Revoke, Unclear, Urgent, Words, parse_words
+from bot.domain.words import Approve, Pause, Resume, Revoke, Several, Unclear, Urgent, Words, parse_words
 from bot.flow import demands
 from bot.flow.admission import NOT_HEARD, Admissions, offer_code
 from bot.flow.decision import Decider, Word, decide, switch
@@ -51,6 +53,7 @@ from bot.flow.grants import take_back
 from bot.flow.lookup import awaiting, output, suggestions
 from bot.flow.signals import Signals
 from bot.flow.telling import Fallbacks
+from bot.flow.together import NOT_ITS_BUTTON, REACTED, carries, decide_card, decide_each, typed
 from bot.ports import Policies, Store, Tx
 
 log = logging.getLogger(__name__)
@@ -61,7 +64,6 @@ _OVERLAP_S = 120.0
 """Deliveries are recorded side by side: one that is older than the newest may have failed. A repeat costs a look."""
 EARLY_S = 60.0
 """How long a press waits for the receipt of the message that it was made on."""
-_DECIDING = frozenset({Action.APPROVE, Action.ALWAYS, Action.DENY, Action.STOP})
 MAX_REASON_CHARS = 500
 """A line on a card that one can take in; the longest that a form of ours takes."""
 
@@ -229,9 +231,11 @@ class Intake:
     def _press(self, tx: Tx, press: ButtonPress) -> str | None:
         button, decider = press.button, self._decider(press.peer, press.sender)
         execution_id = ExecutionId(button.execution_id)
-        if button.action not in _DECIDING:
+        if button.action not in DECIDING:
             return self._ask_for(tx, press, f"{button.action.value} {execution_id}")
         word = Word(action=button.action, shown=button.shown, reason=self._reason(press.reason), code=press.code)
+        if button.action in OF_ALL and press.message_id is None:
+            return decide_card(tx, self.policies, decider, button, None, word)
         if press.message_id is None:
             # A view of this person alone, made from the execution's row: the hash says what it showed.
             return decide(tx, self.policies.now, decider, execution_id, word)
@@ -244,8 +248,10 @@ class Intake:
             reason = demands.scrubbed(tx, decider.person, word.reason)
             tx.inputs.keep_early(replace(press, reason=reason), until=tx.now + EARLY_S)
             return f"Noted. It counts as soon as the card of {execution_id} is recorded, within a minute at most."
-        if card.execution_id != execution_id:
-            return "That button does not belong to this card. Nothing was decided."
+        if button.action in OF_ALL:
+            return decide_card(tx, self.policies, decider, button, card, word)
+        if not carries(tx, card, execution_id):
+            return NOT_ITS_BUTTON
         return decide(tx, self.policies.now, decider, execution_id, word)
 
     def _reaction(self, tx: Tx, reaction: Reaction) -> str | None:
@@ -255,6 +261,8 @@ class Intake:
             # Perhaps a card whose receipt is not committed yet; for any other message this lapses unseen.
             tx.inputs.keep_early(reaction, until=tx.now + EARLY_S)
             return None
+        if card.batch is not None:
+            return REACTED
         execution = tx.executions.get(card.execution_id)
         shown = None if execution is None else execution.command_hash
         decider = self._decider(reaction.peer, reaction.sender)
@@ -293,20 +301,9 @@ class Intake:
             case Approve() if demands.is_overheard(words, here):
                 demands.overheard(tx, decider.person, words, here)
                 return demands.OVERHEARD
-            case Approve():
-                word = Word(
-                    action=Action.ALWAYS if words.always else Action.APPROVE,
-                    shown=None,
-                    reason=self._reason(words.reason),
-                    code=words.code,
-                    pattern=words.pattern,
-                    typed_in=here,
-                )
-            case Deny():
-                word = Word(action=Action.DENY, shown=None, reason=self._reason(words.reason), typed_in=here)
-            case _:
-                word = Word(action=Action.STOP, shown=None, typed_in=here)
-        return decide(tx, self.policies.now, decider, words.id, word)
+            case Several():
+                return decide_each(tx, self.policies, decider, words.ids, typed(words.each, here, self._reason))
+        return decide(tx, self.policies.now, decider, words.id, typed(words, here, self._reason))
 
     def _reason(self, text: str) -> str:
         return self.masker.text(text.strip()[:MAX_REASON_CHARS])

@@ -5,6 +5,8 @@ Deliberately absent: any output beyond `output`, which a channel asks for by a l
 
 from __future__ import annotations
 
+from bot.domain.batch import BatchId
+from bot.domain.batch_card import batch_card, fits
 from bot.domain.execution import Execution, ExecutionId, ExecutionState
 from bot.domain.message import Attachment, Capabilities, Post, Suggest, Suggestion
 from bot.domain.node import Pairing
@@ -23,8 +25,8 @@ MAX_AWAITING = 20
 _LOOKED_AT = 500
 OUTPUT_FILE_BYTES = 1_048_576
 """More than a gateway keeps of an output by default."""
-_PRIVATE_VIEW = Capabilities(text_chars=2_800, code_chars=2_000)
-"""A Slack section holds 3,000 characters."""
+_PRIVATE_VIEW = Capabilities(text_chars=2_800, code_chars=2_000, batch_members=12)
+"""A Slack section holds 3,000 characters; a batch of twelve is 29 of the blocks."""
 
 
 def suggestions(
@@ -48,8 +50,21 @@ def suggestions(
 
 def awaiting(tx: Tx, policy: Policy, person: PersonId) -> tuple[Post, ...]:
     """The cards that this person may decide, oldest first; they show the whole command, or are left out."""
-    cards = [card(execution, _PRIVATE_VIEW) for execution in waiting_for(tx, policy, person)]
-    return tuple(cards[:MAX_AWAITING])
+    cards: list[Post] = []
+    shown: set[tuple[BatchId, int]] = set()
+    for one in waiting_for(tx, policy, person):
+        place = None if one.batch is None or not one.batch.card else (one.batch.id, one.batch.card)
+        if place in shown:
+            continue
+        on_card = () if place is None else tx.executions.of_batch(place[0], card=place[1])
+        if place is not None and len(on_card) > 1 and fits(on_card, _PRIVATE_VIEW):
+            shown.add(place)
+            cards.append(batch_card(place[0], on_card, _PRIVATE_VIEW))
+        else:
+            cards.append(card(one, _PRIVATE_VIEW))
+        if len(cards) == MAX_AWAITING:
+            break
+    return tuple(cards)
 
 
 def waiting_for(tx: Tx, policy: Policy, person: PersonId) -> list[Execution]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+from bot.domain.batch import OWN_CARD
 from bot.domain.command import Command, Limits, command_hash
 from bot.domain.event import ShowCard
 from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
@@ -17,6 +19,7 @@ from bot.domain.mask import Masker
 from bot.domain.render import fits_one_message
 from bot.domain.verdict import Allow, Ask, Refuse
 from bot.errors import NodeAbsent, NodeSilent
+from bot.flow.batch import owe_cards
 from bot.flow.copies import CapabilitiesAt, owe_copies
 from bot.flow.decision import APPROVED_FOR_S
 from bot.flow.grants import standing
@@ -45,7 +48,10 @@ class Preparation:
     under_way: set[ExecutionId] = field(default_factory=set)
 
     async def step(self) -> bool:
-        """Begin the inspections that are due on nodes connected here."""
+        """Show what was asked for together and is inspected; begin the inspections due on nodes connected here."""
+        for batch in await self.store.read(lambda tx: tx.executions.unshown_batches()):
+            await self.store.write(partial(owe_cards, batch=batch, policies=self.policies, at=self.capabilities_at))
+            self.signals.heartbeat.wake()
         connected = frozenset(self.hub.connected())
         if not connected or self.tasks.free <= 0:
             return False
@@ -94,12 +100,14 @@ class Preparation:
         if isinstance(verdict, Refuse):
             leave(tx, execution, Trigger.REFUSE, by="policy", reason=verdict.reason)
             return
+        unasked = execution.batch and replace(execution.batch, card=OWN_CARD)
         if isinstance(verdict, Allow):
-            allowed = replace(execution, rule=verdict.rule, expires_at=tx.now + APPROVED_FOR_S)
+            allowed = replace(execution, rule=verdict.rule, expires_at=tx.now + APPROVED_FOR_S, batch=unasked)
             tx.executions.move(allowed, Trigger.ALLOW, by=verdict.rule, detail=None)
         elif (grant := standing(tx, execution, verdict)) is not None:
             rule = allowed_by(grant, verdict)
-            allowed = replace(execution, rule=rule, grant=grant.id, expires_at=tx.now + APPROVED_FOR_S)
+            expires_at = tx.now + APPROVED_FOR_S
+            allowed = replace(execution, rule=rule, grant=grant.id, expires_at=expires_at, batch=unasked)
             tx.executions.move(allowed, Trigger.ALLOW, by=rule, detail=None)
             verdict = Allow(rule=rule)
         else:
@@ -120,6 +128,10 @@ class Preparation:
                 leave(tx, asked, Trigger.REFUSE, by="gateway", reason=f"{reason}; put it into a script on the node")
                 return
             tx.executions.move(asked, Trigger.ASK, by=verdict.rule, detail=", ".join(verdict.deciders))
+            if execution.batch is not None:
+                # Its card is owed by a later pass, once none of its batch is being prepared any more: decided here,
+                # two that settle at the same time would each see the other one not settled yet.
+                return
         owe(tx, execution, ShowCard(execution_id=execution.id), identity=f"card:{execution.id}")
         if isinstance(verdict, Ask):
             owe_copies(tx, shown, verdict.copy_to, self.capabilities_at)

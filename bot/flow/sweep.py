@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass, field
 
 from bot.domain.event import EventState, EventTrigger
-from bot.domain.execution import ExecutionState, Trigger
+from bot.domain.execution import ExecutionId, ExecutionState, Trigger
 from bot.domain.node import Pairing
 from bot.domain.retry import MAX_AGE_S
 from bot.flow.decision import APPROVED_FOR_S
@@ -49,10 +49,10 @@ class Sweep:
         return False
 
     def _expire(self, tx: Tx) -> int:
-        expired = tx.executions.expired(limit=_BATCH)
-        for found in expired:
-            execution = tx.executions.lock(found.id)
-            if execution is None or execution.state is not found.state or tx.now < execution.expires_at:
+        expired = {found.id: found.state for found in tx.executions.expired(limit=_BATCH)}
+        # All before the first is told: whoever decides a whole card at this moment has its rows, and waits for ours.
+        for execution in tx.executions.lock_all(expired):
+            if execution.state is not expired[execution.id] or tx.now < execution.expires_at:
                 continue
             reasons = {
                 S.PREPARING: "the node did not answer in time",
@@ -66,7 +66,7 @@ class Sweep:
         """Those whose node is silent, and those that run far past their own time limit."""
         if tx.now - self.listening_since <= self.lost_after_s:
             return 0
-        count = 0
+        doomed: dict[ExecutionId, tuple[ExecutionState, str]] = {}
         seen = {node.fingerprint: node.last_seen_at for node in tx.nodes.listing()}
         for found in tx.executions.in_states({S.DISPATCHED, S.RUNNING}, limit=1_000):
             limit_s = found.command.limits.timeout_s if found.command is not None else 0.0
@@ -76,13 +76,12 @@ class Sweep:
             overdue = tx.now - since > APPROVED_FOR_S + limit_s + self.lost_after_s
             if not silent and not overdue:
                 continue
-            execution = tx.executions.lock(found.id)
-            if execution is None or execution.state is not found.state:
-                continue
             reason = f"the node {found.node_name} has not been heard from" if silent else "no report came in its time"
-            leave(tx, execution, Trigger.LOSE, by=None, reason=f"{reason}; whether it ran is not known")
-            count += 1
-        return count
+            doomed[found.id] = found.state, f"{reason}; whether it ran is not known"
+        lost = [one for one in tx.executions.lock_all(doomed) if one.state is doomed[one.id][0]]
+        for execution in lost:
+            leave(tx, execution, Trigger.LOSE, by=None, reason=doomed[execution.id][1])
+        return len(lost)
 
     def _cut_off(self, tx: Tx) -> int:
         """A revoked key is a node that will never be heard again: what waits for it ends, what it has is lost."""
@@ -90,11 +89,12 @@ class Sweep:
         if not revoked:
             return 0
         count = 0
-        for found in tx.executions.in_states(
+        theirs = tx.executions.in_states(
             {S.PREPARING, S.AWAITING_APPROVAL, S.APPROVED, S.DISPATCHED, S.RUNNING}, nodes=revoked, limit=_BATCH
-        ):
-            execution = tx.executions.lock(found.id)
-            if execution is None or execution.state is not found.state:
+        )
+        states = {found.id: found.state for found in theirs}
+        for execution in tx.executions.lock_all(states):
+            if execution.state is not states[execution.id]:
                 continue
             reason = f"the node {execution.node_name} was revoked"
             trigger = Trigger.LOSE if execution.state in {S.DISPATCHED, S.RUNNING} else Trigger.CANCEL

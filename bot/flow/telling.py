@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bot.domain.batch_card import batch_lines, is_settled, revision_of
 from bot.domain.event import (
     Card,
     ClaimToken,
@@ -19,11 +20,12 @@ from bot.domain.event import (
     EventTrigger,
     NewEvent,
     Say,
+    ShowBatch,
     ShowCard,
     ShowOutput,
     TellOutcome,
 )
-from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState, Trigger
+from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
 from bot.domain.message import Nonce, Receipt
 from bot.domain.render import card_line
 from bot.domain.session import AccountName, ChannelName, Peer, ReturnAddress
@@ -51,22 +53,33 @@ class Claimed:
 
     event: Event
     execution: Execution | None
+    members: tuple[Execution, ...] = ()
+    """Of a batch's card: all that stand on it."""
+
+    @property
+    def revision(self) -> int:
+        """How new what is told is."""
+        return revision_of((self.execution,) if self.execution is not None else self.members)
 
 
 def begun(tx: Tx, event: Event, token: ClaimToken) -> Claimed | None:
     """Claim and nonce in one commit."""
     if event.state is EventState.RECONCILING:
         return Claimed(event=event, execution=None)
-    execution_id = subject_of(event)
-    execution = None if execution_id is None else tx.executions.get(execution_id)
+    subject, execution = subject_of(event), None
+    members: tuple[Execution, ...] = ()
+    if isinstance(event.payload, ShowBatch):
+        members = tuple(tx.executions.of_batch(event.payload.batch, card=event.payload.card))
+    elif subject is not None:
+        execution = tx.executions.get(subject)
     sending = begin(tx, event, token, part=_first_unsent(tx, event))
-    return None if sending is None else Claimed(event=sending, execution=execution)
+    return None if sending is None else Claimed(event=sending, execution=execution, members=members)
 
 
 def subject_of(event: Event) -> ExecutionId | None:
-    """The execution that an event speaks of; None for words."""
+    """The execution that an event speaks of, or the first of them; None for words."""
     match event.payload:
-        case ShowCard() | TellOutcome() | ShowOutput():
+        case ShowCard() | ShowBatch() | TellOutcome() | ShowOutput():
             return event.payload.execution_id
         case _:
             return None
@@ -84,22 +97,36 @@ def begin(tx: Tx, event: Event, token: ClaimToken, *, part: int) -> Event | None
 
 def keep_receipt(tx: Tx, *, found: Claimed, token: ClaimToken, receipt: Receipt, parts: int) -> Event | None:
     """A part's receipt, and the next part's nonce; with the last one the event is told, or waits for confirmation."""
-    event, execution = found.event, found.execution
+    event = found.event
     if not tx.events.receipt(event, token=token, part=event.part, nonce=nonce_for(event, event.part), receipt=receipt):
         log.warning("event.claim_lost", extra={"event_id": event.id})
         return None
     next_part = event.part + 1 if parts == event.part + 1 == 1 else _first_unsent(tx, event)
     if next_part < parts:
         return begin(tx, event, token, part=next_part)
-    if isinstance(event.payload, ShowCard):
-        revision = 0 if execution is None else execution.revision
-        execution_id = event.payload.execution_id
-        tx.cards.add(execution_id, event.address_id, event.address, receipt.message_id, shown_revision=revision)
+    _keep_card(tx, event, receipt, shown_revision=found.revision)
     if receipt.confirmed and event.part == 0:
         mark_told(tx, event=event, token=token, trigger=EventTrigger.TELL)
     else:
         all_sent(tx, event=event, token=token)
     return None
+
+
+def _keep_card(tx: Tx, event: Event, receipt: Receipt, *, shown_revision: int) -> None:
+    """What was posted is edited from now on, where it is a card."""
+    payload = event.payload
+    if not isinstance(payload, (ShowCard, ShowBatch)):
+        return
+    batch, number = (payload.batch, payload.card) if isinstance(payload, ShowBatch) else (None, None)
+    tx.cards.add(
+        payload.execution_id,
+        event.address_id,
+        event.address,
+        receipt.message_id,
+        shown_revision=shown_revision,
+        batch=batch,
+        batch_card=number,
+    )
 
 
 def all_sent(tx: Tx, *, event: Event, token: ClaimToken) -> None:
@@ -113,16 +140,25 @@ def all_sent(tx: Tx, *, event: Event, token: ClaimToken) -> None:
 def bury(
     tx: Tx, *, event: Event, token: ClaimToken | None, trouble: str | None, fallbacks: Fallbacks, trigger: EventTrigger
 ) -> None:
-    """Dead and visible. A card that nobody will ever see asks nobody: its execution ends, and that is told."""
+    """Dead and visible. A card that nobody will ever see asks nobody: what it asks about ends, and that is told."""
     if not tx.events.move(event, trigger, token=token, trouble=trouble):
         return
     leave_word(tx, event, fallbacks)
-    if isinstance(event.payload, ShowCard):
-        execution = tx.executions.lock(event.payload.execution_id)
-        asks_here = execution is not None and execution.origin.peer == event.address.peer
-        if execution is not None and asks_here and execution.state is ExecutionState.AWAITING_APPROVAL:
+    for execution in tx.executions.lock_all(_asked_about(tx, event)):
+        asks_here = execution.origin.peer == event.address.peer
+        if asks_here and execution.state is ExecutionState.AWAITING_APPROVAL:
             reason = "its card could not be posted here, so nobody could be asked"
             leave(tx, execution, Trigger.CANCEL, by="gateway", reason=reason)
+
+
+def _asked_about(tx: Tx, event: Event) -> list[ExecutionId]:
+    match event.payload:
+        case ShowCard():
+            return [event.payload.execution_id]
+        case ShowBatch():
+            return [one.id for one in tx.executions.of_batch(event.payload.batch, card=event.payload.card)]
+        case _:
+            return []
 
 
 def hold(tx: Tx, *, event: Event, token: ClaimToken | None, trouble: str | None, fallbacks: Fallbacks) -> None:
@@ -149,15 +185,27 @@ def leave_word(tx: Tx, event: Event, fallbacks: Fallbacks) -> None:
     tx.events.add(NewEvent(identity=identity, session=event.session, address=address, payload=Say(text=text)))
 
 
-def say_instead(tx: Tx, *, card: Card, execution: Execution) -> None:
+def members_of(tx: Tx, card: Card) -> tuple[Execution, ...]:
+    """What a posted card shows, in order; empty where it is pruned."""
+    if card.batch is not None:
+        return tuple(tx.executions.of_batch(card.batch, card=card.batch_card))
+    execution = tx.executions.get(card.execution_id)
+    return () if execution is None else (execution,)
+
+
+def say_instead(tx: Tx, *, card: Card, members: tuple[Execution, ...]) -> None:
     """What cannot be edited is followed by a short line, once for a state that people wait for."""
-    line = card_line(execution, here=card.address.peer)
-    if line is not None:
-        address = ReturnAddress(peer=card.address.peer, message_id=card.message_id)
+    here = card.address.peer
+    if card.batch is not None:
+        lines = batch_lines(card.batch, members, here=here)
+    else:
+        lines = tuple(filter(None, [card_line(members[0], here=here)]))
+    for line in lines:
+        address = ReturnAddress(peer=here, message_id=card.message_id)
         identity = f"line:{card.id}:{line.mark}"
         payload = Say(text=line.text)
-        tx.events.add(NewEvent(identity=identity, session=execution.session, address=address, payload=payload))
-    tx.cards.shown(card, revision=execution.revision, not_before=tx.now, final=execution.state in FINAL)
+        tx.events.add(NewEvent(identity=identity, session=members[0].session, address=address, payload=payload))
+    tx.cards.shown(card, revision=revision_of(members), not_before=tx.now, final=is_settled(members))
 
 
 def mark_told(tx: Tx, *, event: Event, token: ClaimToken | None, trigger: EventTrigger) -> None:
@@ -173,7 +221,6 @@ def found_sent(tx: Tx, event: Event, token: ClaimToken, receipt: Receipt) -> Non
     """The send that was in doubt did arrive. What is left of the event is settled by its next claim."""
     nonce = event.nonce or nonce_for(event, event.part)
     tx.events.receipt(event, token=token, part=event.part, nonce=nonce, receipt=receipt)
-    if isinstance(event.payload, ShowCard):
-        # Which revision it shows is not known any more: 0 makes it be brought up to date.
-        tx.cards.add(event.payload.execution_id, event.address_id, event.address, receipt.message_id, shown_revision=0)
+    # Which revision it shows is not known any more: 0 makes it be brought up to date.
+    _keep_card(tx, event, receipt, shown_revision=0)
     tx.events.move(event, EventTrigger.RETRY, token=token, not_before=tx.now)

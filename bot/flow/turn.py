@@ -9,15 +9,16 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from bot.domain.batch import BATCH_MARK, BatchId, InBatch
 from bot.domain.command import Limits, NodeFingerprint, Request
-from bot.domain.event import ClaimToken, Input, InputKind, NewEvent, Payload, Say, ShowOutput
+from bot.domain.event import ClaimToken, Input, InputId, InputKind, NewEvent, Payload, Say, ShowOutput
 from bot.domain.execution import (
     ID_ALPHABET,
     ID_CHARS,
-    WAITING,
     Execution,
     ExecutionId,
     ExecutionState,
@@ -48,7 +49,7 @@ _MAX_TURNS = 32
 """Sessions that are answered at the same time."""
 _MAX_ATTEMPTS = 5
 """After so many faults the people are told instead: an input may not block its session for ever."""
-_MAX_WAITING = 50
+_MAX_WAITING = 100
 """Commands of one session that wait for people or for a node. The worst real turn that we know asked for 63."""
 _PREPARED_WITHIN_S = 20.0
 """An inspection is bounded at 10 s; after twice that the node has gone."""
@@ -138,6 +139,7 @@ class Turns:
             if text != one.text:
                 tx.inputs.reword(one.id, text)
         by_id = {one.id: one for one in inputs}
+        places = _places(tx, by_id, steps)
         for number, step in enumerate(steps):
             answered = by_id[step.input_id]
             if answered.address is None:
@@ -151,7 +153,8 @@ class Turns:
                 case WholeOutput():
                     _say(tx, answered, answered.address, ShowOutput(execution_id=step.execution_id), identity)
                 case _:
-                    self._request(tx, answered, answered.address, step, connected, identity)
+                    batch = places.get(number)
+                    self._request(tx, answered, answered.address, step, connected, identity, batch=batch)
 
     def _request(
         self,
@@ -161,6 +164,8 @@ class Turns:
         step: Ask,
         connected: Collection[NodeFingerprint],
         identity: str,
+        *,
+        batch: InBatch | None,
     ) -> None:
         if asked.person is None or asked.person_native is None:
             log.warning("turn.ask_without_person", extra={"session": asked.session})
@@ -169,8 +174,7 @@ class Turns:
         if isinstance(found, str):
             _say(tx, asked, origin, Say(text=found), identity)
             return
-        waiting = tx.executions.in_states(WAITING, session=asked.session, limit=_MAX_WAITING)
-        if len(waiting) >= _MAX_WAITING:
+        if tx.executions.count_waiting(asked.session) >= _MAX_WAITING:
             text = f"{_MAX_WAITING} commands of this conversation are waiting already; decide or stop some first."
             _say(tx, asked, origin, Say(text=text), identity)
             return
@@ -196,13 +200,11 @@ class Turns:
             created_at=tx.now,
             expires_at=tx.now + _PREPARED_WITHIN_S,
             rule=refusal.rule if refusal is not None else "",
+            batch=batch,
         )
         execution = _inserted(tx, execution, seed)
         if replaced is not None:
-            tx.executions.step(execution.id, "instead_of", by=asked.person, detail=replaced.id)
-            decided = replace(replaced, decided_by=asked.person, decided_at=tx.now)
-            reason = f"replaced by {execution.id}, which has its own card"
-            leave(tx, decided, Trigger.DENY, by=asked.person, reason=reason)
+            _give_way(tx, replaced, execution)
         if refusal is not None:
             leave(tx, execution, Trigger.REFUSE, by="policy", reason=refusal.reason)
         elif found.fingerprint not in connected and tx.now >= self.settled_at:
@@ -232,6 +234,41 @@ class Turns:
         if not tx.executions.vote(execution_id, person, approves=False, reason="replaced"):
             return f"You have decided {execution_id} already; the first word counts."
         return execution
+
+
+def _give_way(tx: Tx, replaced: Execution, execution: Execution) -> None:
+    """Whoever asked for `execution` decides against the one that it stands for."""
+    person = execution.asker
+    tx.executions.step(execution.id, "instead_of", by=person, detail=replaced.id)
+    decided = replace(replaced, decided_by=person, decided_at=tx.now)
+    leave(tx, decided, Trigger.DENY, by=person, reason=f"replaced by {execution.id}, which has its own card")
+
+
+def _places(tx: Tx, inputs: Mapping[InputId, Input], steps: Sequence[TurnStep]) -> dict[int, InBatch]:
+    """Which steps are of a batch, by their number: those that ask for commands in answer to one and the same message.
+
+    Not all that a turn asks for: somebody who writes twice is answered twice, whichever turn it is that takes both.
+    """
+    asking: dict[InputId, list[int]] = defaultdict(list)
+    for number, step in enumerate(steps):
+        if isinstance(step, Ask):
+            asking[step.input_id].append(number)
+    places: dict[int, InBatch] = {}
+    for input_id, numbers in asking.items():
+        if len(numbers) > 1:
+            batch = _draw_batch(tx, inputs[input_id])
+            places.update((number, InBatch(id=batch, at=at)) for at, number in enumerate(numbers))
+    return places
+
+
+def _draw_batch(tx: Tx, asked: Input) -> BatchId:
+    """The same for the same input, as the ids of its executions are."""
+    attempt = 0
+    while tx.executions.of_batch(
+        batch := BatchId(BATCH_MARK + draw_id(f"{asked.id}:{asked.created_at!r}:batch:{attempt}"))
+    ):
+        attempt += 1
+    return batch
 
 
 def _inserted(tx: Tx, execution: Execution, seed: str) -> Execution:

@@ -111,7 +111,7 @@ class RecordingChannel:
     name: ChannelName = CHANNEL
     account: AccountName = DEFAULT_ACCOUNT
     capabilities: Capabilities = field(
-        default_factory=lambda: Capabilities(text_chars=4_000, code_chars=3_000, edit_interval_s=1.0)
+        default_factory=lambda: Capabilities(text_chars=4_000, code_chars=3_000, edit_interval_s=1.0, batch_members=8)
     )
     send_answers: deque[Receipt | Exception] = field(default_factory=deque)
     edit_faults: deque[Exception] = field(default_factory=deque)

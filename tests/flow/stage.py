@@ -372,7 +372,7 @@ class Stage:
         return found
 
     async def all_executions(self) -> Sequence[Execution]:
-        return await self.store.inner.read(lambda tx: tx.executions.in_states(frozenset(ExecutionState)))
+        return await self.store.inner.read(lambda tx: tx.executions.in_states(frozenset(ExecutionState), limit=500))
 
     async def read(self, execution: Execution | ExecutionId) -> Execution:
         execution_id = execution.id if isinstance(execution, Execution) else execution

@@ -482,4 +482,4 @@ def test_f076_only_a_press_a_reaction_or_a_typed_word_reaches_a_decision() -> No
         and (node.module, bool({"decide", "give"} & {name.name for name in node.names}))
         in {("bot.flow.decision", True), ("bot.flow.grants", True)}
     }
-    assert importers == {"bot/flow/intake.py", "bot/flow/decision.py"}
+    assert importers == {"bot/flow/intake.py", "bot/flow/decision.py", "bot/flow/together.py"}

@@ -447,17 +447,17 @@ async def test_what_the_policy_denies_is_recorded_and_told(stage: Stage) -> None
     assert stage.hub.inspections == []
 
 
-async def test_f060_more_than_fifty_that_wait_are_too_many(stage: Stage) -> None:
-    stage.agent = ScriptedAgent(asks(times=51))
+async def test_f060_more_than_a_hundred_that_wait_are_too_many(stage: Stage) -> None:
+    stage.agent = ScriptedAgent(asks(times=101))
     await stage.say("look", who=ANN)
     await stage.answer()
 
-    assert len(await stage.all_executions()) == 50
-    assert await said(stage) == ["50 commands of this conversation are waiting already; decide or stop some first."]
+    assert len(await stage.all_executions()) == 100
+    assert await said(stage) == ["100 commands of this conversation are waiting already; decide or stop some first."]
     await stage.say("look", room="dev")
     stage.agent = ScriptedAgent(asks())
     await stage.answer()
-    assert len(await stage.all_executions()) == 51
+    assert len(await stage.all_executions()) == 101
 
 
 async def test_the_events_of_one_turn_are_owed_in_the_order_of_its_steps(stage: Stage) -> None:

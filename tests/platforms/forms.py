@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.domain.command import CommandHash
@@ -64,7 +64,7 @@ def post_form(post: Post) -> Form:
     return {
         "kind": post.kind.value,
         "blocks": [_block_form(block) for block in post.blocks],
-        "buttons": [[button.action.value, button.execution_id, button.shown] for button in post.buttons],
+        "buttons": _button_forms(post.buttons),
         "execution": post.execution_id,
         "mention": post.mention,
         "status": post.status,
@@ -75,14 +75,28 @@ def post_of(form: Mapping[str, Any]) -> Post:
     return Post(
         kind=PostKind(form["kind"]),
         blocks=tuple(_block_of(block) for block in form["blocks"]),
-        buttons=tuple(
-            Button(action=Action(action), execution_id=execution, shown=CommandHash(shown))
-            for action, execution, shown in form["buttons"]
-        ),
+        buttons=_buttons_of(form["buttons"]),
         execution_id=form["execution"],
         mention=form["mention"],
         status=form["status"],
     )
+
+
+def _button_forms(buttons: Sequence[Button]) -> list[list[str]]:
+    return [[button.action.value, button.execution_id, button.shown] for button in buttons]
+
+
+def _buttons_of(forms: Sequence[Sequence[str]]) -> tuple[Button, ...]:
+    return tuple(
+        Button(action=Action(action), execution_id=execution, shown=CommandHash(shown))
+        for action, execution, shown in forms
+    )
+
+
+def buttons_of(post: Post) -> list[Button]:
+    """All that can be pressed on it: for all of a card, and for each of several."""
+    own = [button for block in post.blocks if isinstance(block, Code) for button in block.buttons]
+    return [*post.buttons, *own]
 
 
 def text_of(post: Post) -> str:
@@ -157,7 +171,7 @@ def _block_form(block: Block) -> Form:
         case Facts():
             return {"is": "facts", "rows": [[label, [_span_form(span) for span in row]] for label, row in block.rows]}
         case Code():
-            return {"is": "code", "text": block.text, "label": block.label}
+            return {"is": "code", "text": block.text, "label": block.label, "buttons": _button_forms(block.buttons)}
 
 
 def _block_of(form: Mapping[str, Any]) -> Block:
@@ -169,7 +183,7 @@ def _block_of(form: Mapping[str, Any]) -> Block:
         case "facts":
             return Facts(rows=tuple((label, tuple(_span_of(span) for span in row)) for label, row in form["rows"]))
         case _:
-            return Code(text=form["text"], label=form["label"])
+            return Code(text=form["text"], label=form["label"], buttons=_buttons_of(form["buttons"]))
 
 
 def _span_form(span: Span) -> str | Form:

@@ -55,7 +55,9 @@ class LoopbackChannel:
         self._url = url
         self._name = name
         self._account = account
-        self._capabilities = capabilities or Capabilities(text_chars=4_000, code_chars=3_000, edit_interval_s=0.0)
+        self._capabilities = capabilities or Capabilities(
+            text_chars=4_000, code_chars=3_000, edit_interval_s=0.0, batch_members=8
+        )
         self._answer = aiohttp.ClientTimeout(total=answer_s)
         self._inbox: Inbox | None = None
         self._client: aiohttp.ClientSession | None = None
