@@ -17,7 +17,7 @@ from bot.domain.message import Capabilities, Delivery, Nonce, NotPosted, Post, R
 from bot.domain.session import AccountName, AgentName, ChannelName, MessageId, Peer, PeerKind, ReturnAddress
 from bot.errors import ChannelRejected, ConfigError, Malformed
 from bot.ports import Check, Inbox
-from channels.discord import doctor, wire
+from channels.discord import doctor, form, wire
 from channels.discord.catchup import CatchUp
 from channels.discord.gateway import Access, Gateway
 from channels.discord.hearing import Hearing
@@ -88,7 +88,12 @@ class DiscordChannel:
         Edits: 5 in 5 s a channel is what Discord usually grants. Files: 10 MiB in every guild, less its envelope.
         """
         return Capabilities(
-            text_chars=2_600, code_chars=1_800, edit_interval_s=1.5, file_bytes=8 * 2**20, card_files=True
+            text_chars=2_600,
+            code_chars=1_800,
+            edit_interval_s=1.5,
+            file_bytes=8 * 2**20,
+            card_files=True,
+            batch_members=form.BATCH_MEMBERS,
         )
 
     async def start(self, inbox: Inbox) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,6 +25,9 @@ MAX_TEXTS = 24
 ROW_BUTTONS = 5
 """https://discord.com/developers/docs/components/reference#action-row"""
 FILE_NAME_CHARS = 100
+BATCH_MEMBERS = 7
+"""On one card of a batch. A message has 40 components: each of these is a text and a row of two buttons, four in all;
+the words around them are six texts at most, the buttons for all a row of three."""
 
 LABELS = {
     Action.APPROVE: "Allow once",
@@ -33,6 +36,9 @@ LABELS = {
     Action.STOP: "Stop",
     Action.AGAIN: "Run again",
     Action.OUTPUT: "Whole output",
+    Action.APPROVE_ALL: "Allow all",
+    Action.DENY_ALL: "Deny all",
+    Action.STOP_ALL: "Stop all",
 }
 _STEP = "\u200b"
 """Shows nothing. What we are given holds none (`bot.domain.parts.visible` names each), so each in it is ours."""
@@ -46,6 +52,10 @@ _GROWTH = 1.5
 """Escaped words may be so much longer than they were counted; 2,600 of ours stay under Discord's 4,000 then."""
 
 
+Shown = tuple[str, str, Action]
+"""A button: what it sends, what it says, what it does."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
     """One message as Discord shows it, from top to bottom."""
@@ -53,8 +63,9 @@ class Form:
     marker: int
     """The component id of the first text: by it a message is known as the one of its nonce."""
     texts: tuple[str, ...]
-    buttons: tuple[tuple[str, str, Action], ...]
-    """What each sends, what it says, what it does."""
+    buttons: tuple[Shown, ...]
+    rows: Mapping[int, tuple[Shown, ...]]
+    """The buttons below one of the texts, by its number."""
     file: Attachment | None
     mention: int | None
 
@@ -64,16 +75,24 @@ class Form:
 
 
 def form_of(post: Post, nonce: str) -> Form:
-    texts = [text for text in map(_block, post.blocks) if text.strip()]
+    shown = [(text, block) for block in post.blocks if (text := _block(block)).strip()]
+    texts = [text for text, _ in shown]
     mention = post.mention if post.mention is not None and _SNOWFLAKE.fullmatch(post.mention) else None
     if mention is not None:
         texts.insert(0, f"<@{mention}>")
     if len(texts) > MAX_TEXTS:
         texts[MAX_TEXTS - 1 :] = ["\n".join(texts[MAX_TEXTS - 1 :])]
+    above = len(texts) - len(shown)
+    rows = {
+        at: tuple(_button(button) for button in block.buttons)
+        for at, (_, block) in enumerate(shown, above)
+        if isinstance(block, Code) and block.buttons
+    }
     return Form(
         marker=marker_of(nonce),
         texts=tuple(texts) or (_STEP,),
         buttons=tuple(_button(button) for button in post.buttons),
+        rows=rows,
         file=None if post.attachment is None else _file(post.attachment),
         mention=None if mention is None else int(mention),
     )
@@ -115,8 +134,10 @@ def _block(block: Block) -> str:
             rows = (f"**{escaped(label)}:** {_inline(spans)}" for label, spans in block.rows)
             return _lasting("\n".join(rows), block)
         case Code():
-            label = escaped(block.label) if len(escaped(block.label)) <= 2 * len(block.label) else ""
-            return (f"**{label}**\n" if label else "") + fenced(block.text)
+            label = escaped(block.label)
+            # A label may hold a path: where nearly each sign of it needed a backslash, it stands in a fence as well.
+            marked = f"**{label}**\n" if len(label) <= _GROWTH * len(block.label) + 12 else f"{fenced(block.label)}\n"
+            return (marked if label else "") + fenced(block.text)
 
 
 def _lasting(marked: str, block: Heading | Prose | Facts, before: str = "") -> str:
@@ -146,7 +167,7 @@ def _utc(instant: Instant) -> str:
     return datetime.fromtimestamp(instant.at, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _button(button: Button) -> tuple[str, str, Action]:
+def _button(button: Button) -> Shown:
     return button.token(), LABELS[button.action], button.action
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import discord
 
 from bot.domain.factor import CODE_DIGITS
-from bot.domain.message import CODE_FIELD_CHARS, Action, Answer, Button, FormField
+from bot.domain.message import CODE_FIELD_CHARS, DENYING, Answer, Button, FormField
 from bot.domain.session import Peer
 from bot.errors import Malformed, MalformedKey, StoreError
 from bot.ports import Inbox
@@ -210,7 +210,7 @@ def _form_for(button: Button) -> discord.ui.Modal:
     """What the button asks for, in one form; a denial's reason may stay empty."""
     title = f"{form.LABELS[button.action]} {button.execution_id}"
     form_shown = discord.ui.Modal(title=title, custom_id=button.token(), timeout=FORM_S)
-    is_no = button.action is Action.DENY
+    is_no = button.action in DENYING
     if is_no or FormField.REASON in button.asks:
         reason: discord.ui.TextInput[discord.ui.Modal] = discord.ui.TextInput(
             custom_id=wire.REASON_FIELD,

@@ -11,7 +11,7 @@ import contextlib
 import io
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 import discord
@@ -39,6 +39,9 @@ _STYLES = {
     Action.APPROVE: discord.ButtonStyle.success,
     Action.DENY: discord.ButtonStyle.danger,
     Action.STOP: discord.ButtonStyle.danger,
+    Action.APPROVE_ALL: discord.ButtonStyle.success,
+    Action.DENY_ALL: discord.ButtonStyle.danger,
+    Action.STOP_ALL: discord.ButtonStyle.danger,
 }
 
 
@@ -251,17 +254,23 @@ def _view(shape: form.Form) -> discord.ui.LayoutView:
     view = discord.ui.LayoutView(timeout=None)
     for at, text in enumerate(shape.texts):
         view.add_item(discord.ui.TextDisplay(text, id=shape.marker if at == 0 else None))
+        if at in shape.rows:
+            view.add_item(_row(shape.rows[at]))
     if shape.file is not None:
         view.add_item(discord.ui.File(f"attachment://{shape.file.name}"))
     for first in range(0, len(shape.buttons), form.ROW_BUTTONS):
-        row: discord.ui.ActionRow[discord.ui.LayoutView] = discord.ui.ActionRow()
-        for token, label, action in shape.buttons[first : first + form.ROW_BUTTONS]:
-            style = _STYLES.get(action, discord.ButtonStyle.secondary)
-            row.add_item(discord.ui.Button(style=style, label=label, custom_id=token))
-        view.add_item(row)
+        view.add_item(_row(shape.buttons[first : first + form.ROW_BUTTONS]))
     # The library keeps each open view for ever, to call it at a press; presses come to `interactions` by their token.
     view.stop()
     return view
+
+
+def _row(buttons: Sequence[form.Shown]) -> discord.ui.ActionRow[discord.ui.LayoutView]:
+    row: discord.ui.ActionRow[discord.ui.LayoutView] = discord.ui.ActionRow()
+    for token, label, action in buttons:
+        style = _STYLES.get(action, discord.ButtonStyle.secondary)
+        row.add_item(discord.ui.Button(style=style, label=label, custom_id=token))
+    return row
 
 
 def _files(shape: form.Form) -> list[discord.File]:

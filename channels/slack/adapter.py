@@ -14,7 +14,7 @@ from bot.domain.message import Capabilities, Delivery, Nonce, NotPosted, Post, R
 from bot.domain.session import AccountName, AgentName, ChannelName, MessageId, Peer, PeerKind, ReturnAddress
 from bot.errors import ChannelRejected, Malformed, MalformedKey
 from bot.ports import Check, Inbox
-from channels.slack import doctor, faults, files, wire
+from channels.slack import doctor, faults, files, form, wire
 from channels.slack.bolt import Bolt
 from channels.slack.catchup import CatchUp
 from channels.slack.hearing import Hearing
@@ -67,7 +67,13 @@ class SlackChannel:
         Edits: `chat.update` is of tier 3, some 50 a minute for the workspace.
         """
         return Capabilities(
-            text_chars=5_500, code_chars=4_800, edit_interval_s=1.5, file_bytes=files.MAX_BYTES, card_files=True
+            text_chars=5_500,
+            code_chars=4_800,
+            edit_interval_s=1.5,
+            file_bytes=files.MAX_BYTES,
+            card_files=True,
+            batch_members=form.BATCH_MEMBERS,
+            batch_chars=form.BATCH_CHARS,
         )
 
     def mount(self, app: web.Application) -> None:

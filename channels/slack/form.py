@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from bot.domain.factor import CODE_DIGITS
 from bot.domain.message import (
     CODE_FIELD_CHARS,
+    DENYING,
     Action,
     Block,
     Button,
@@ -38,6 +39,10 @@ MAX_BLOCKS_CHARS = 12_600
 """Some under what Slack was seen to take."""
 MAX_BLOCKS = 45
 """Of 50; buttons and a note need some."""
+BATCH_MEMBERS = 12
+"""On one card of a batch: each costs some 700 of the characters in marks and buttons, those for all another 900."""
+BATCH_CHARS = 2_300
+"""Of its words: what is left then, where every sign of them is one that JSON writes as two."""
 MAX_FALLBACK_CHARS = 700
 """Before escapes, which make five of one at worst: a text is refused at about 4,000."""
 MAX_HOME_BLOCKS = 90
@@ -56,8 +61,18 @@ LABELS = {
     Action.STOP: "Stop",
     Action.AGAIN: "Run again",
     Action.OUTPUT: "Whole output",
+    Action.APPROVE_ALL: "Allow all",
+    Action.DENY_ALL: "Deny all",
+    Action.STOP_ALL: "Stop all",
 }
-_STYLES = {Action.APPROVE: "primary", Action.DENY: "danger", Action.STOP: "danger"}
+_STYLES = {
+    Action.APPROVE: "primary",
+    Action.DENY: "danger",
+    Action.STOP: "danger",
+    Action.APPROVE_ALL: "primary",
+    Action.DENY_ALL: "danger",
+    Action.STOP_ALL: "danger",
+}
 _PERSON = re.compile(r"[UW][A-Z0-9]{2,30}", re.ASCII)
 _BOLD: Form = {"bold": True}
 
@@ -118,8 +133,12 @@ def said(text: str) -> list[Form]:
 
 
 def _styled(post: Post) -> list[Form]:
-    blocks = [_block(block) for block in post.blocks]
-    return _mentioned(post, [block for block in blocks if block is not None])
+    blocks: list[Form] = []
+    for block in post.blocks:
+        blocks += filter(None, [_block(block)])
+        if isinstance(block, Code):
+            blocks += _buttons(block.buttons)
+    return _mentioned(post, blocks)
 
 
 def _plainer(post: Post) -> list[Form]:
@@ -242,9 +261,9 @@ def _size(blocks: list[Form]) -> int:
 
 def asking(button: Button, kept: str) -> Form:
     """What the button asks for, in one form; a denial's reason may be left out."""
-    if button.action is Action.DENY:
+    if button.action in DENYING:
         field = _reason_field("Reason, shown to who asked", is_optional=True)
-        return _modal(DENIAL, "Deny", f"{button.execution_id} will not run.", [field], kept)
+        return _modal(DENIAL, LABELS[button.action], f"{button.execution_id} will not run.", [field], kept)
     fields = []
     if FormField.REASON in button.asks:
         fields.append(_reason_field("Reason, kept with your yes", is_optional=False))

@@ -24,6 +24,8 @@ from channels.web.routes import Routes
 log = logging.getLogger(__name__)
 
 FIRST_ROOMS = ("general", "ops")
+BATCH_MEMBERS = 32
+"""On one card of a batch: a page has room for any number, a reader for two screens of it."""
 UNCERTAIN_S = 3_600.0
 """How far back a start hands messages to the core again: as far as the core acts on what it has missed."""
 UNCERTAIN_ENTRIES = 5_000
@@ -75,7 +77,7 @@ class WebChannel:
     @property
     def capabilities(self) -> Capabilities:
         """A page shows more than a person reads; these keep one message under some ten screens."""
-        return Capabilities(text_chars=20_000, code_chars=12_000, edit_interval_s=0.5)
+        return Capabilities(text_chars=20_000, code_chars=12_000, edit_interval_s=0.5, batch_members=BATCH_MEMBERS)
 
     def mount(self, app: web.Application) -> None:
         """Add our routes: `/`, `/join` and everything under `/web/`."""

@@ -36,7 +36,8 @@ def entry_for_page(entry: ChatEntry, *, viewer: str, cookie: str, names: Mapping
             shown["nonce"] = entry.nonce
         return shown
     post = body["post"]
-    for button in post["buttons"]:
+    theirs = [button for block in post["blocks"] for button in block.get("buttons", ())]
+    for button in (*post["buttons"], *theirs):
         button["proof"] = proof_of(cookie, message_id, button["token"])
         known = parse_button(button["token"])
         button["asks"] = [] if known is None else [ask.name.lower() for ask in known.asks]

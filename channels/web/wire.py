@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from bot.domain.message import (
     CODE_FIELD_CHARS,
     Block,
+    Button,
     ButtonPress,
     Code,
     Facts,
@@ -263,17 +264,23 @@ def _plain_text(body: str) -> str:
 
 
 def post_to_json(post: Post) -> dict[str, object]:
+    # On a card of several each keeps its row, buttons or none: one that went would move the next under a finger.
+    keeps_row = any(isinstance(block, Code) and block.buttons for block in post.blocks)
     return {
         "kind": post.kind.value,
         "status": post.status,
         "execution": post.execution_id,
         "mention": post.mention,
-        "blocks": [_block(block) for block in post.blocks],
-        "buttons": [{"action": button.action.value, "token": button.token()} for button in post.buttons],
+        "blocks": [_block(block, keeps_row=keeps_row) for block in post.blocks],
+        "buttons": _buttons(post.buttons),
     }
 
 
-def _block(block: Block) -> dict[str, object]:
+def _buttons(buttons: tuple[Button, ...]) -> list[dict[str, str]]:
+    return [{"action": button.action.value, "token": button.token()} for button in buttons]
+
+
+def _block(block: Block, *, keeps_row: bool) -> dict[str, object]:
     match block:
         case Heading():
             return {"is": "heading", "spans": _spans(block.spans)}
@@ -282,7 +289,8 @@ def _block(block: Block) -> dict[str, object]:
         case Facts():
             return {"is": "facts", "rows": [[label, _spans(spans)] for label, spans in block.rows]}
         case Code():
-            return {"is": "code", "label": block.label, "text": block.text}
+            code: dict[str, object] = {"is": "code", "label": block.label, "text": block.text}
+            return code | {"buttons": _buttons(block.buttons)} if keeps_row else code
 
 
 def _spans(spans: tuple[Span, ...]) -> list[object]:

@@ -104,7 +104,13 @@ class WhatsAppChannel:
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            text_chars=form.TEXT_CHARS, code_chars=1_000, can_edit=False, has_buttons=True, file_bytes=FILE_BYTES
+            text_chars=form.TEXT_CHARS,
+            code_chars=1_000,
+            can_edit=False,
+            has_buttons=True,
+            file_bytes=FILE_BYTES,
+            batch_members=form.BATCH_MEMBERS,
+            batch_chars=form.BATCH_CHARS,
         )
 
     def mount(self, app: web.Application) -> None:

@@ -20,6 +20,11 @@ QUICK_REPLY_CHARS = 1_024
 """Of the words above quick-reply buttons: https://www.twilio.com/docs/content/twilio-quick-reply"""
 MAX_BUTTONS = 3
 """In a session, without a template's approval; the same page."""
+BATCH_MEMBERS = 8
+"""On one card of a batch. There are buttons for all of them only; one alone is decided by typing its id."""
+BATCH_CHARS = 1_000
+"""Of its words, as we count them: with all fences around them they stay under those of quick replies, but for such as
+are full of backticks or of emoji. Then there are no buttons, and the words to type stand there anyway."""
 TEXT_CHARS = 1_400
 """Of ours: room for fences around single words, and for the line of typed words. What grows more is sent in two."""
 
@@ -30,6 +35,9 @@ LABELS = {
     Action.STOP: "Stop",
     Action.AGAIN: "Run again",
     Action.OUTPUT: "Whole output",
+    Action.APPROVE_ALL: "Allow all",
+    Action.DENY_ALL: "Deny all",
+    Action.STOP_ALL: "Stop all",
 }
 """At most 20 characters each."""
 _TYPED = {
@@ -42,7 +50,17 @@ _TYPED = {
 }
 _ASKED = {FormField.REASON: " because <reason>", FormField.CODE: " code <code>"}
 """There are no forms: what a button asks for is typed behind it, and nobody else reads a conversation with us."""
-_WANTED = (Action.APPROVE, Action.DENY, Action.ALWAYS, Action.STOP, Action.AGAIN, Action.OUTPUT)
+_WANTED = (
+    Action.APPROVE,
+    Action.DENY,
+    Action.ALWAYS,
+    Action.STOP,
+    Action.AGAIN,
+    Action.OUTPUT,
+    Action.APPROVE_ALL,
+    Action.DENY_ALL,
+    Action.STOP_ALL,
+)
 FENCE = "```"
 STEP = "\u2060"
 """Shows nothing. What we are given holds none (`bot.domain.parts.visible` names each): one read back is ours."""
@@ -95,7 +113,8 @@ def _typed_line(post: Post) -> str:
     missing = [
         _TYPED[button.action].format(button.execution_id) + "".join(_ASKED[ask] for ask in button.asks)
         for button in post.buttons
-        if f"{button.action.value} {button.execution_id}" not in said
+        # What decides a whole card has no word that is typed: the card names those of its commands.
+        if button.action in _TYPED and f"{button.action.value} {button.execution_id}" not in said
     ]
     return f"Or type: {', or: '.join(missing)}" if missing else ""
 

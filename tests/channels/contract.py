@@ -12,7 +12,9 @@ from typing import Protocol, TypeVar
 
 import pytest
 
+from bot.domain.batch_card import batch_card, cut
 from bot.domain.command import CommandHash
+from bot.domain.execution import ExecutionState
 from bot.domain.message import (
     Action,
     Answer,
@@ -37,9 +39,11 @@ from bot.domain.message import (
     Suggest,
     Suggestion,
 )
+from bot.domain.render import parts_of, with_room_for_mark
 from bot.domain.session import AccountName, ChannelName, MessageId, Peer, ReturnAddress, ThreadId
 from bot.errors import ChannelError, ChannelRejected, StoreError
 from bot.ports import Channel
+from tests.domain.made import BATCH, several
 
 WAIT_S = 10.0
 """How long a state may take to come before a test fails: far above what a loaded machine takes."""
@@ -191,6 +195,9 @@ class Rig(Protocol):
 class ChannelContract:
     """The promises of `Channel`."""
 
+    has_member_buttons = True
+    """Whether each command on a card of a batch has its buttons there; else it is decided by typing its id."""
+
     async def test_a_message_arrives_with_its_peer_its_words_and_its_sender(self, rig: Rig) -> None:
         message_id = await rig.write(rig.peers[0], "run df -h <&\"'> ümläut 🏠")
         await until(lambda: len(rig.inbox.messages) == 1, what="the message is in the inbox")
@@ -320,6 +327,35 @@ class ChannelContract:
             await rig.press(rig.peers[0], receipt.message_id, button)
         await until(lambda: len(rig.inbox.presses) == len(Action), what="every kind of press is in the inbox")
         assert [press.button.action for press in rig.inbox.presses] == list(Action)
+
+    @pytest.mark.parametrize("text", ["systemctl restart app-{}", 'echo \'"\\\\{}\' "```_*~`<@U1>&{{{{x}}}}|[a](b)"'])
+    async def test_f057_a_full_card_of_a_batch_stands_whole_and_each_of_its_buttons_comes_back(
+        self, rig: Rig, text: str
+    ) -> None:
+        """As many as it declares, with the mark of a repeat and a mention above them."""
+        capabilities = rig.channel.capabilities
+        assert capabilities.batch_members > 1
+        on_card = cut(several(*(text.format(number) for number in range(40))), [capabilities])[0]
+        assert len(on_card) > 1
+        post = batch_card(BATCH, on_card, with_room_for_mark(capabilities), here=rig.peers[0])
+        (part,) = parts_of(post, capabilities, mention=None, repeated=0)
+        receipt = await rig.channel.send(at(rig.peers[0]), part, Nonce("n-1"))
+        (shown,) = [one for one in await rig.shown(rig.peers[0]) if one.message_id == receipt.message_id]
+        assert [one.request.text in shown.text for one in on_card] == [True] * len(on_card)
+        own = [button for block in part.blocks if isinstance(block, Code) for button in block.buttons]
+        offered = [button for button in (*own, *part.buttons) if button.token() in shown.buttons]
+        assert set(part.buttons) <= set(offered)
+        assert self.has_member_buttons is (set(own) <= set(offered))
+        assert len(shown.buttons) == len(offered)
+        for button in offered:
+            await rig.press(rig.peers[0], receipt.message_id, button)
+        await until(lambda: len(rig.inbox.presses) == len(offered), what="every press is in the inbox")
+        assert [press.button for press in rig.inbox.presses] == offered
+        if capabilities.can_edit:
+            ended = [replace(one, state=ExecutionState.EXPIRED) for one in on_card]
+            await rig.channel.edit(rig.peers[0], receipt.message_id, batch_card(BATCH, ended, capabilities))
+            (shown,) = [one for one in await rig.shown(rig.peers[0]) if one.message_id == receipt.message_id]
+            assert shown.buttons == ()
 
     async def test_f117_words_that_look_like_markup_or_mentions_are_shown_as_they_are(self, rig: Rig) -> None:
         hostile = "<!channel> @everyone <@U123> <b>bold</b> `code` *stars* &amp; [link](https://example.org)"

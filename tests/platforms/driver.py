@@ -85,10 +85,13 @@ class Network(Protocol):
         """
         ...
 
-    async def press(self, peer: Peer, message_id: MessageId, person: str, action: Action, *, reason: str = "") -> str:
+    async def press(
+        self, peer: Peer, message_id: MessageId, person: str, action: Action, *, reason: str = "", execution: str = ""
+    ) -> str:
         """Press what the message shows (or ever showed); gives the private words that the person got, or an empty text.
 
-        On a network whose button asks for the reason in a form, the form is filled in and sent.
+        On a network whose button asks for the reason in a form, the form is filled in and sent. Where one message has
+        several buttons of this kind, `execution` says whose.
         """
         ...
 

@@ -18,6 +18,7 @@ from bot.errors import (
 )
 from tests.channels.contract import ChannelContract, RecordingInbox, Shown, at, words
 from tests.platforms.faults import Fault
+from tests.platforms.forms import buttons_of
 from tests.platforms.loopback import LoopbackChannel, LoopbackPlatform
 
 NOW = 1_800_000_000.0
@@ -57,7 +58,7 @@ class LoopbackRig:
             Shown(
                 message_id=posted.id,
                 text=posted.text,
-                buttons=tuple(button.token() for button in posted.buttons) if posted.forms else (),
+                buttons=tuple(button.token() for button in buttons_of(posted.post)) if posted.forms else (),
             )
             for posted in self.platform.standing(peer)
         ]

@@ -63,7 +63,7 @@ function facts(block) {
   return list;
 }
 
-function code(block) {
+function code(block, post, at, memberRow) {
   const copy = el("button", { type: "button", class: "copy", "aria-label": `Copy: ${block.label}` }, icon("copy"), el("span", {}, "Copy"));
   const text = el("code", {}, block.text);
   copy.addEventListener("click", async () => {
@@ -72,13 +72,16 @@ function code(block) {
     setTimeout(() => { copy.lastChild.textContent = "Copy"; }, 1500);
   });
   return el("figure", { class: "block-code" }, el("figcaption", {}, el("span", {}, block.label), copy),
-    el("pre", { tabindex: "0", role: "region", "aria-label": block.label }, text));
+    el("pre", { tabindex: "0", role: "region", "aria-label": block.label }, text),
+    ...(block.buttons ? [memberRow(block.buttons)] : []));
 }
 
 const MAKERS = { heading, prose, facts, code };
 
 export class Blocks {
-  constructor() {
+  // `memberRow` makes the buttons of one of several from what the post says of them.
+  constructor(memberRow) {
+    this.memberRow = memberRow;
     this.element = el("div", { class: "blocks" });
     this.shown = [];
   }
@@ -89,12 +92,12 @@ export class Blocks {
       const key = JSON.stringify([block, block.is === "heading" ? post.status : null, block.is === "prose" ? post.since : null]);
       const before = this.shown[at];
       if (before?.key === key) return;
-      if (before && before.block.is === "code" && block.is === "code" && before.block.label === block.label) {
+      if (before && before.block.is === "code" && block.is === "code" && before.block.label === block.label && !block.buttons && !before.block.buttons) {
         this.growCode(before.node, block);
         this.shown[at] = { key, block, node: before.node };
         return;
       }
-      const node = MAKERS[block.is](block, post, at);
+      const node = MAKERS[block.is](block, post, at, this.memberRow);
       if (before) before.node.replaceWith(node);
       else this.element.append(node);
       this.shown[at] = { key, block, node };

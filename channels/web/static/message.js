@@ -4,13 +4,17 @@ import { Blocks, mood } from "./blocks.js";
 import { el, icon } from "./dom.js";
 import { clockTime } from "./times.js";
 
-const LABELS = { approve: "Allow once", always: "Always allow", deny: "Deny", stop: "Stop", again: "Run again", output: "Whole output" };
+const LABELS = { approve: "Allow once", always: "Always allow", deny: "Deny", stop: "Stop", again: "Run again", output: "Whole output",
+  approveall: "Allow all", denyall: "Deny all", stopall: "Stop all" };
+const DENIES = new Set(["deny", "denyall"]);
 
-const SUBMITS = { approve: "Allow it once", always: "Allow it always", deny: "Deny it" };
+const SUBMITS = { approve: "Allow it once", always: "Allow it always", deny: "Deny it", approveall: "Allow all", denyall: "Deny all" };
 
 // What may well be wanted twice is offered again, but not to the second half of a double click.
 const REPEATABLE = new Set(["again", "output"]);
 const REPEAT_AFTER_MS = 3000;
+
+const executionOf = (button) => button.token.split(":")[2];
 
 export const initials = (name) => name.trim().split(/\s+/u).slice(0, 2).map((word) => Array.from(word)[0] ?? "").join("").toUpperCase();
 
@@ -19,6 +23,7 @@ export class Message {
     this.context = context;
     this.entry = entry;
     this.pressed = "";
+    this.memberNotes = new Map();
     this.build();
     this.update(entry);
   }
@@ -39,7 +44,7 @@ export class Message {
     this.showThread(null);
     if (entry.answers) this.showAnswered(entry.answers);
     if (entry.post) {
-      this.blocks = new Blocks();
+      this.blocks = new Blocks((buttons) => this.memberRow(buttons));
       this.body.append(this.blocks.element);
     } else {
       this.body.append(el("p", { class: "text" }, entry.text));
@@ -68,7 +73,9 @@ export class Message {
     const made = entry.post;
     this.element.className = `message ${made.kind} ${mood(made)}`;
     this.element.classList.toggle("framed", made.status !== null);
+    const hadFocus = this.body.contains(document.activeElement);
     this.blocks.show(made);
+    if (hadFocus && !this.body.contains(document.activeElement)) this.article.focus({ preventScroll: true });
     if (made.mention && !this.mention) {
       this.mention = el("span", { class: "mention" }, `@${made.mention.name}`);
       this.who.append(" ", this.mention);
@@ -85,36 +92,48 @@ export class Message {
     const hadFocus = this.actions.contains(document.activeElement);
     const { execution, buttons } = this.entry.post;
     this.actions.setAttribute("aria-label", `What to do with ${execution ?? "this message"}`);
-    this.actions.replaceChildren(...buttons.map((button) => this.button(button)));
+    this.actions.replaceChildren(...buttons.map((button) => this.button(button, execution, this.actions)));
     // Never onto another button: a key that was meant for the old one must not press the new one.
     if (hadFocus) this.article.focus({ preventScroll: true });
   }
 
-  button({ action, asks }) {
-    const execution = this.entry.post.execution;
-    const hasForm = action === "deny" || asks.length > 0;
-    const open = () => (hasForm ? this.ask(action, asks) : this.press(action, {}));
+  // What can be done with one of several, below its command.
+  memberRow(buttons) {
+    if (!buttons.length) return el("div", { class: "member" });
+    const execution = executionOf(buttons[0]);
+    const row = el("div", { class: "member", role: "group", "aria-label": `What to do with ${execution}`, "data-execution": execution });
+    row.append(...buttons.map((button) => this.button(button, execution, row)),
+      el("p", { class: "member-note", role: "status" }, this.memberNotes.get(execution)));
+    return row;
+  }
+
+  button(button, execution, holder) {
+    const { action, asks } = button;
+    const hasForm = DENIES.has(action) || asks.length > 0;
+    const open = () => (hasForm ? this.ask(button, execution, holder) : this.press(button, {}));
     return el("button", { type: "button", class: `button ${action}`, "aria-label": `${LABELS[action]}: ${execution}`, onclick: open }, LABELS[action]);
   }
 
-  ask(action, asks) {
-    const opened = this.actions.querySelector(".reason");
-    if (opened?.dataset.action === action) return;
-    opened?.remove();
-    const isNo = action === "deny";
+  ask(button, execution, holder) {
+    const { action, asks, token } = button;
+    for (const opened of this.article.querySelectorAll(".reason")) {
+      if (opened.dataset.token === token) return;
+      opened.remove();
+    }
+    const isNo = DENIES.has(action);
     const fields = [];
     if (isNo || asks.includes("reason")) fields.push(this.reasonField(isNo));
     if (asks.includes("code")) fields.push(this.codeField());
-    const form = el("form", { class: "reason", "data-action": action, "aria-label": `${LABELS[action]}: ${this.entry.post.execution}` },
+    const form = el("form", { class: "reason", "data-action": action, "data-token": token, "aria-label": `${LABELS[action]}: ${execution}` },
       ...fields.flatMap(({ label, field, hint }) => [label, field, hint].filter(Boolean)),
       el("div", { class: "row" }, el("button", { type: "submit", class: `button ${isNo ? "deny solid" : "approve"}` }, SUBMITS[action]),
-        el("button", { type: "button", class: "button", onclick: () => this.closeForm(form) }, "Cancel")));
+        el("button", { type: "button", class: "button", onclick: () => this.closeForm(form, holder) }, "Cancel")));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.press(action, Object.fromEntries(fields.map(({ name, field }) => [name, field.value])));
+      this.press(button, Object.fromEntries(fields.map(({ name, field }) => [name, field.value])));
     });
-    form.addEventListener("keydown", (event) => event.key === "Escape" && this.closeForm(form));
-    this.actions.append(form);
+    form.addEventListener("keydown", (event) => event.key === "Escape" && this.closeForm(form, holder));
+    holder.append(form);
     fields[0].field.focus();
     form.scrollIntoView({ block: "nearest" });
   }
@@ -133,18 +152,21 @@ export class Message {
     return { name: "code", field, label: el("label", { for: id }, "Code of your own device"), hint: el("p", { class: "hint", id: `${id}-hint` }, "Six digits, or a recovery code. Nobody else sees it.") };
   }
 
-  closeForm(form) {
+  closeForm(form, holder) {
     form.remove();
-    this.actions.querySelector(`.button.${form.dataset.action}`)?.focus();
+    holder.querySelector(`.button.${form.dataset.action}`)?.focus();
   }
 
-  async press(action, filled) {
-    const button = this.entry.post.buttons.find((each) => each.action === action);
+  async press({ token, action }, filled) {
+    // As it is shown now: a new sign-in has other proofs for the same buttons.
+    const { buttons, blocks } = this.entry.post;
+    const button = [...buttons, ...blocks.flatMap((block) => block.buttons ?? [])].find((each) => each.token === token);
     if (!button) return;
-    const controls = [...this.actions.querySelectorAll("button, input")];
+    const controls = [...this.article.querySelectorAll(".actions button, .actions input, .member button, .member input")];
     for (const control of controls) control.disabled = true;
     this.article.focus({ preventScroll: true });
-    this.say("Sending…");
+    const say = (words, isFault = false) => this.sayAt(button, words, isFault);
+    say("Sending…");
     const { kind, room, thread, id } = this.entry;
     // The same press may be repeated: one nonce for this button as it is shown now.
     this.pressNonce = this.pressToken === button.token ? this.pressNonce : newNonce();
@@ -152,16 +174,26 @@ export class Message {
     try {
       const answer = await post("/web/presses", { kind, room, thread, message: String(id), button: button.token, proof: button.proof, ...filled, nonce: this.pressNonce });
       this.pressToken = "";
-      this.say(answer.note ?? "Taken.");
-      this.actions.querySelector(".reason")?.remove();
-      // A wrong code decides nothing, and another one may be tried.
-      if (button.asks.length) controls.forEach((control) => { control.disabled = false; });
+      say(answer.note ?? "Taken.");
+      this.article.querySelector(".reason")?.remove();
+      // A wrong code decides nothing, and another one may be tried; and the others of a card are still to be decided.
+      if (button.asks.length || this.article.querySelector(".member")) controls.forEach((control) => { control.disabled = false; });
       if (REPEATABLE.has(action)) setTimeout(() => controls.forEach((control) => { control.disabled = false; }), REPEAT_AFTER_MS);
     } catch (error) {
       for (const control of controls) control.disabled = false;
-      this.say(error.message, true);
+      say(error.message, true);
       this.context.pressFailed(error);
     }
+  }
+
+  // Where it was pressed: on a long card the foot of it is out of sight.
+  sayAt(button, words, isFault) {
+    const row = [...this.article.querySelectorAll(".member")].find((each) => each.dataset.execution === executionOf(button));
+    if (!row || this.entry.post.buttons.includes(button)) return this.say(words, isFault);
+    this.memberNotes.set(executionOf(button), words);
+    const note = row.querySelector(".member-note");
+    note.textContent = words;
+    note.classList.toggle("fault", isFault);
   }
 
   say(words, isFault = false) {

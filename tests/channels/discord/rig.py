@@ -58,7 +58,9 @@ class DiscordRig:
         self, peer: Peer, message_id: MessageId, button: Button, *, reason: str = "", code: str = ""
     ) -> str:
         who = peer.id if peer.kind is PeerKind.DIRECT else self.ana.id
-        return await self.network.press(peer, message_id, who, button.action, reason=reason, code=code)
+        return await self.network.press(
+            peer, message_id, who, button.action, reason=reason, code=code, execution=button.token()
+        )
 
     def message(self, peer: Peer, message_id: MessageId) -> Message:
         return self.network.place(peer).messages[message_id]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bot.domain.batch_card import batch_card, cut
 from bot.domain.command import CommandHash
 from bot.domain.message import (
     Action,
@@ -24,10 +25,12 @@ from bot.domain.message import (
     Prose,
 )
 from bot.domain.parts import size, split, visible
+from bot.domain.render import parts_of, with_room_for_mark
 from channels.discord import commands, form
+from tests.domain.made import BATCH, several
 
 FENCE = re.compile(r"```\n(.*?)\n```", re.DOTALL)
-CAPABILITIES = Capabilities(text_chars=2_600, code_chars=1_800)
+CAPABILITIES = Capabilities(text_chars=2_600, code_chars=1_800, batch_members=form.BATCH_MEMBERS)
 HOSTILE: st.SearchStrategy[str] = st.text(
     alphabet=st.one_of(st.sampled_from("`*_~|<>@#[]()\\-+.:/1 \n"), st.characters(codec="utf-8")), max_size=2_600
 ).map(visible)
@@ -137,8 +140,39 @@ def test_f057_every_button_carries_its_whole_token_under_its_name() -> None:
     shape = form.form_of(post(Prose(spans=("x",)), buttons=buttons), "n-1")
     assert [token for token, _, _ in shape.buttons] == [button.token() for button in buttons]
     labels = ["Allow once", "Always allow", "Deny", "Stop", "Run again", "Whole output"]
+    labels += ["Allow all", "Deny all", "Stop all"]
     assert [label for _, label, _ in shape.buttons] == labels
     assert all(len(token) <= 100 and len(label) <= 80 for token, label, _ in shape.buttons)
+
+
+COMPONENTS = 40
+"""https://discord.com/developers/docs/components/reference#what-is-a-component"""
+
+
+@pytest.mark.parametrize("sign", ['"', "`", "_", "x", "😀"])
+@pytest.mark.parametrize("length", [0, 60, 250, 2_000])
+def test_f057_a_card_of_a_batch_stays_within_the_components_and_the_letters_of_a_message(
+    sign: str, length: int
+) -> None:
+    texts = [f"echo '{sign * length}{number}'" for number in range(20)]
+    for on_card in cut(several(*texts), [CAPABILITIES]):
+        if len(on_card) == 1:
+            continue  # it has a card of its own
+        whole = batch_card(BATCH, on_card, with_room_for_mark(CAPABILITIES))
+        (part,) = parts_of(whole, CAPABILITIES, mention="600000000000000001", repeated=0)
+        shape = form.form_of(part, "n-1")
+        rows = [*shape.rows.values(), shape.buttons]
+        assert len(shape.texts) + sum(1 + len(row) for row in rows if row) <= COMPONENTS
+        assert len(shape.rows) == len(on_card)
+        assert shape.chars <= form.TEXTS_CHARS
+        for at, row in shape.rows.items():
+            (one,) = [one for one in on_card if one.id in shape.texts[at].splitlines()[0]]
+            assert all(one.id in token for token, _, _ in row)
+
+
+def test_a_label_that_is_nearly_all_signs_stands_in_a_fence() -> None:
+    shape = form.form_of(post(Code(text="df", label="/srv/" + "_" * 200)), "n-1")
+    assert shape.texts == ("```\n/srv/" + "_" * 200 + "\n```\n```\ndf\n```",)
 
 
 def test_a_file_has_a_name_that_discord_keeps() -> None:

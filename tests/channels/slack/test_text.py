@@ -13,11 +13,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from bot.domain.batch_card import batch_card, cut
 from bot.domain.message import Block, Code, Facts, Heading, Instant, Nonce, Post, PostKind, Prose
 from bot.domain.parts import split, visible
+from bot.domain.render import parts_of, with_room_for_mark
 from bot.domain.session import Peer
 from tests.channels.contract import APPROVE, DENY, at
 from tests.channels.slack.rig import SlackRig, running
+from tests.domain.made import BATCH, several
 from tests.platforms.driver import Seen
 from tests.platforms.slack import SlackNetwork
 
@@ -162,6 +165,26 @@ async def test_f101_a_post_of_the_declared_size_fits_whatever_it_is_made_of(rig:
         assert len(seen) == 1
     longest = Code(text=character * rig.channel.capabilities.code_chars, label="Output")
     assert "".join(code for each in await read_back(rig, longest) for code in each.code) == longest.text
+
+
+@pytest.mark.parametrize("sign", ['"', "\\", "x", "😀", "&"])
+@pytest.mark.parametrize("length", [0, 60, 250])
+async def test_f057_a_card_of_a_batch_stands_whole_with_all_its_buttons_whatever_it_is_made_of(
+    rig: SlackRig, sign: str, length: int
+) -> None:
+    capabilities = rig.channel.capabilities
+    texts = [f"echo '{sign * length}{number}'" for number in range(20)]
+    for on_card in cut(several(*texts), [capabilities])[:2]:
+        whole = batch_card(BATCH, on_card, with_room_for_mark(capabilities))
+        (part,) = parts_of(whole, capabilities, mention=rig.ana.id, repeated=0)
+        room, nonce = fresh(rig)
+        await rig.channel.send(at(room), part, nonce)
+        (seen,) = rig.network.seen(room)
+        assert seen.code == tuple(one.request.text for one in on_card)
+        offered = [token for _, token in seen.buttons]
+        for one in on_card:
+            assert [one.id in token for token in offered].count(True) == 2
+        assert [BATCH in token for token in offered].count(True) == (3 if len(on_card) > 1 else 0)
 
 
 async def test_many_small_blocks_fit_too(rig: SlackRig) -> None:

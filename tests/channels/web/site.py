@@ -210,7 +210,8 @@ class Visitor:
         message = next(each for each in await self.read(peer) if str(each["id"]) == message_id)
         post = message["post"]
         assert isinstance(post, dict)
-        shown = next(each for each in post["buttons"] if each["token"] == button.token())
+        theirs = [each for block in post["blocks"] for each in block.get("buttons", ())]
+        shown = next(each for each in (*post["buttons"], *theirs) if each["token"] == button.token())
         return {
             **naming(peer),
             "message": str(message_id),

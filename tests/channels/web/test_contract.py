@@ -55,7 +55,7 @@ def _shown(message: dict[str, object]) -> Shown:
     return Shown(
         message_id=MessageId(str(message["id"])),
         text="\n".join(_words(block) for block in post["blocks"]),
-        buttons=tuple(button["token"] for button in post["buttons"]),
+        buttons=tuple(button["token"] for holder in (post, *post["blocks"]) for button in holder.get("buttons", ())),
     )
 
 

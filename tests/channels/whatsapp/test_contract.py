@@ -7,6 +7,8 @@ from tests.channels.contract import APPROVE, DENY, ChannelContract, Rig, at, car
 
 
 class TestWhatsApp(ChannelContract):
+    has_member_buttons = False
+
     async def test_a_denial_carries_its_reason(self, rig: Rig) -> None:
         """There is no form behind a quick reply: the press has none, and the card names the word that takes one."""
         receipt = await rig.channel.send(at(rig.peers[0]), card("Approval needed", APPROVE, DENY), Nonce("n-1"))

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from bot.domain.batch_card import batch_card, cut
 from bot.domain.command import CommandHash
-from bot.domain.message import Action, Block, Button, Capabilities, Code, Facts, Heading, Nonce, Post, PostKind, Prose
+from bot.domain.message import (
+    OF_ALL,
+    Action,
+    Block,
+    Button,
+    Capabilities,
+    Code,
+    Facts,
+    Heading,
+    Nonce,
+    Post,
+    PostKind,
+    Prose,
+)
 from bot.domain.parts import split, visible
 from channels.whatsapp import form
 from tests.channels.contract import APPROVE, DENY, at, card
 from tests.channels.whatsapp.rig import WhatsAppRig
+from tests.domain.made import BATCH, several
 from tests.platforms.whatsapp.reading import read
 
+CAPABILITIES = Capabilities(
+    text_chars=form.TEXT_CHARS,
+    code_chars=1_000,
+    can_edit=False,
+    batch_members=form.BATCH_MEMBERS,
+    batch_chars=form.BATCH_CHARS,
+)
 MARKUP = "`*_~> -1.\n{}a \u2060"
 TEXTS = st.text(st.one_of(st.sampled_from(MARKUP), st.characters(codec="utf-8")), max_size=3_000).map(visible)
 
@@ -84,9 +108,26 @@ def test_every_button_has_its_word_and_no_more_than_three_are_shown() -> None:
     shown = form.shown(card("Done", *buttons))[0]
     assert len(shown.buttons) == 3
     assert [button.action for button in shown.buttons] == [Action.APPROVE, Action.ALWAYS, Action.DENY]
-    for action in Action:
+    for action in set(Action) - OF_ALL.keys():
         assert ("approve 7K3QHM always" if action is Action.ALWAYS else f"{action.value} 7K3QHM") in shown.body
     assert all(len(label) <= 20 for label in form.LABELS.values())
+
+
+@pytest.mark.parametrize(("sign", "length"), [("x", 0), ("x", 40), ("_", 40), ('"', 90), ("`", 60), ("😀", 40)])
+def test_f057_a_card_of_a_batch_is_one_message_with_buttons_for_all_and_words_for_each(sign: str, length: int) -> None:
+    on_card = cut(several(*(f"echo '{sign * length}{number}'" for number in range(20))), [CAPABILITIES])[0]
+    assert len(on_card) > 1
+    (shown,) = form.shown(batch_card(BATCH, on_card, CAPABILITIES))
+    assert [button.action for button in shown.buttons] == [Action.APPROVE_ALL, Action.STOP_ALL, Action.DENY_ALL]
+    assert f"approve {' '.join(one.id for one in on_card)}, or: deny {on_card[0].id} <reason>" in shown.body
+    assert "approveall" not in shown.body
+
+
+def test_a_card_of_a_batch_without_room_for_buttons_has_the_words() -> None:
+    on_card = several(*["echo " + "😀" * 180] * 2)
+    (shown,) = form.shown(batch_card(BATCH, on_card, replace(CAPABILITIES, batch_chars=0)))
+    assert shown.buttons == ()
+    assert f"approve {on_card[0].id} {on_card[1].id}" in shown.body
 
 
 def test_a_card_too_long_for_buttons_has_the_words() -> None:

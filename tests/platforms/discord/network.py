@@ -115,12 +115,20 @@ class DiscordNetwork:
         return MessageId(message.id)
 
     async def press(
-        self, peer: Peer, message_id: MessageId, person: str, action: Action, *, reason: str = "", code: str = ""
+        self,
+        peer: Peer,
+        message_id: MessageId,
+        person: str,
+        action: Action,
+        *,
+        reason: str = "",
+        code: str = "",
+        execution: str = "",
     ) -> str:
         app = self.account(peer.account)
         await self.listens(app)
         message = self.place(peer).messages[message_id]
-        token = next(token for does, token in ever_shown(message) if does is action)
+        token = next(token for does, token in ever_shown(message) if does is action and execution in token)
         who = self.world.people[person]
         pressed = await self.interact(app, message.channel, who, 3, {"component_type": 2, "custom_id": token}, message)
         callback = pressed.callback or {}

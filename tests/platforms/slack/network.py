@@ -171,14 +171,22 @@ class SlackNetwork:
         return MessageId(message.ts)
 
     async def press(
-        self, peer: Peer, message_id: MessageId, person: str, action: Action, *, reason: str = "", code: str = ""
+        self,
+        peer: Peer,
+        message_id: MessageId,
+        person: str,
+        action: Action,
+        *,
+        reason: str = "",
+        code: str = "",
+        execution: str = "",
     ) -> str:
         await self._listens(peer.account)
         told = await self.people.press(
             self.account(peer.account),
             self.who(person),
             self.message(peer, message_id),
-            lambda button: does(button) is action,
+            lambda button: does(button) is action and execution in sent_by(button),
             reason=reason,
             code=code,
         )

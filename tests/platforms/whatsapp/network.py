@@ -164,10 +164,12 @@ class WhatsAppNetwork:
         message, _ = await self.write(peer, text, repeats=repeats)
         return MessageId(message.sid)
 
-    async def press(self, peer: Peer, message_id: MessageId, person: str, action: Action, *, reason: str = "") -> str:
+    async def press(
+        self, peer: Peer, message_id: MessageId, person: str, action: Action, *, reason: str = "", execution: str = ""
+    ) -> str:
         await self._listens(self.account(peer))
         shown = self.read(self.message(peer, message_id))
-        sent = next(token for each, token in shown.buttons if each is action)
+        sent = next(token for each, token in shown.buttons if each is action and execution in token)
         if person == peer.id:
             return (await self.tap(peer, message_id, sent)).words
         button = parse_button(sent)
