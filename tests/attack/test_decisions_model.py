@@ -27,6 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from bot.domain.batch import BatchId, batch_hash
 from bot.domain.command import CommandHash
 from bot.domain.execution import ExecutionId, ExecutionState
 from bot.domain.message import Action, Button, ButtonPress, Sender
@@ -35,11 +36,12 @@ from bot.domain.session import DeliveryId
 from bot.domain.terms import Terms
 from bot.flow.decision import APPROVED_FOR_S
 from bot.flow.escalation import Escalations
-from bot.ports import Acceptance
+from bot.ports import Acceptance, NodeRefusal
 from bot.store import open_store
 from tests.clock import ManualClock
 from tests.flow.ends import NODE, OTHER_NODE, RecordingHub, WatchedStore
 from tests.flow.stage import ANN, BOB, CY, Stage, a_peer, policy
+from tests.flow.together import asking
 from tests.postgres import postgres_database
 
 S = ExecutionState
@@ -157,6 +159,7 @@ class Lives(RuleBasedStateMachine):
         self.stage.policy = self.policy
         self.hashes: dict[ExecutionId, CommandHash] = {}
         self.started: list[ExecutionId] = []
+        self.cards: list[tuple[BatchId, list[ExecutionId]]] = []
         self.runner.run(self.pair())
 
     def a_model(self, chance: Random) -> Model:
@@ -185,6 +188,8 @@ class Lives(RuleBasedStateMachine):
     def happenings(self) -> dict[Callable[[Random], Awaitable[None]], int]:
         return {
             self.ask: 4,
+            self.ask_for_several: 2,
+            self.somebody_presses_for_all_of_a_card: 4,
             self.somebody_decides: 5,
             self.some_agree: 5,
             self.somebody_presses_a_copied_button: 1,
@@ -209,6 +214,47 @@ class Lives(RuleBasedStateMachine):
         await self.stage.say(f"run {chance.choice(['df -h', 'df -h | sort', 'rm -rf /srv/x'])}", who=WHO[who])
         await self.stage.answer()
         await self.stage.inspect()
+        await self.know(who, known)
+
+    async def ask_for_several(self, chance: Random) -> None:
+        """In one turn, so that they share a card; the node may refuse some of them."""
+        who = chance.choice(sorted(WHO))
+        known = {one.id for one in await self.stage.all_executions()}
+        refused = [NodeRefusal(reason="no")] * chance.choice([0, 0, 1])
+        self.stage.hub.inspect_answers.extend(refused)
+        self.stage.agent = asking(*(f"echo {number}" for number in range(chance.choice([2, 3, 3, 4, 10]))))
+        await self.stage.say("look after it", who=WHO[who])
+        await self.stage.answer()
+        self.stage.agent = None
+        await self.stage.inspect()
+        self.stage.hub.inspect_answers.clear()
+        # What is of a batch is shown by a later pass.
+        await self.stage.inspect()
+        await self.know(who, known)
+        shown: dict[tuple[BatchId, int], list[ExecutionId]] = {}
+        for one in await self.stage.all_executions():
+            if one.id not in known and one.batch is not None and one.batch.card and one.id in self.hashes:
+                shown.setdefault((one.batch.id, one.batch.card), []).append(one.id)
+        self.cards += [(batch, on_card) for (batch, _), on_card in shown.items()]
+
+    async def somebody_presses_for_all_of_a_card(self, chance: Random) -> None:
+        if not self.cards:
+            return
+        batch, on_card = chance.choice(self.cards[-3:])
+        for who in chance.sample(sorted(WHO), k=chance.randint(1, 3)):
+            action = chance.choice([Action.APPROVE_ALL, Action.APPROVE_ALL, Action.DENY_ALL, Action.STOP_ALL])
+            is_forged = chance.random() < 0.1
+            shown = batch_hash((one, self.hashes[one]) for one in (on_card[1:] if is_forged else on_card))
+            for one in [] if is_forged else on_card:
+                if action is Action.STOP_ALL:
+                    self.stops(one, who)
+                else:
+                    yes = action is Action.APPROVE_ALL
+                    self.model.vote(self.model.cases[one], who, self.clock.now(), yes=yes)
+            await self.pressed(batch, who, action, shown)
+            self.seen["all of a card"] += 1
+
+    async def know(self, who: str, known: set[ExecutionId]) -> None:
         for one in await self.stage.all_executions():
             if one.id not in known and one.state is S.AWAITING_APPROVAL and one.command_hash is not None:
                 self.model.cases[one.id] = Case(asker=who, expires_at=one.expires_at)
@@ -302,7 +348,7 @@ class Lives(RuleBasedStateMachine):
         else:
             await self.pressed(one, who, action, self.hashes[one])
 
-    async def pressed(self, one: ExecutionId, who: str, action: Action, shown: CommandHash) -> None:
+    async def pressed(self, one: str, who: str, action: Action, shown: CommandHash) -> None:
         button = Button(action=action, execution_id=one, shown=shown)
         delivery = DeliveryId(f"{one}:{who}:{action}:{shown[:4]}")
         await self.stage.intake.press(
@@ -310,10 +356,13 @@ class Lives(RuleBasedStateMachine):
         )
 
     async def stopped(self, one: ExecutionId, who: str) -> None:
+        self.stops(one, who)
+        await self.stage.say(f"stop {one}", who=WHO[who])
+
+    def stops(self, one: ExecutionId, who: str) -> None:
         case = self.model.cases[one]
         if who in ("bob", case.asker) or (self.model.asks(case) and self.model.may(who, case)):
             case.is_over = case.is_over or one not in self.started
-        await self.stage.say(f"stop {one}", who=WHO[who])
 
     def goes(self, one: ExecutionId) -> None:
         case = self.model.cases[one]
@@ -362,6 +411,7 @@ def lives(
         ),
     )
     assert Lives.seen["started"] >= max(1, examples // 8), Lives.seen
+    assert Lives.seen["all of a card"] >= max(1, examples // 2), Lives.seen
 
 
 def on_sqlite(migrated_file: Path) -> Callable[[], contextlib.AbstractContextManager[str]]:

@@ -28,6 +28,8 @@ class Seen:
     blocked: int = 0
     chain: list[str] = field(default_factory=list)
     """Commands to ask for when an execution of the session has ended, one after the other."""
+    together: dict[str, list[str]] = field(default_factory=dict)
+    """Commands to ask for in answer to one message, by its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,10 @@ class StoryAgent:
                 await seen.gate.wait()
             steps = list(await self.inner.answer(inputs))
             ends = [one for one in inputs if one.kind is InputKind.FINISHED][: len(seen.chain)]
-            return steps + [
-                Ask(input_id=one.id, request=parse_request(seen.chain.pop(0)), node_name=None) for one in ends
-            ]
+            wanted = [(one, seen.chain.pop(0)) for one in ends]
+            said = [one for one in inputs if one.kind is InputKind.MESSAGE]
+            wanted += [(one, text) for one in said for text in seen.together.get(one.text, ())]
+            return steps + [Ask(input_id=one.id, request=parse_request(text), node_name=None) for one, text in wanted]
         finally:
             seen.at_once[session] -= 1
 

@@ -46,7 +46,7 @@ async def test_f048_each_press_decides_its_own_card_in_any_order(world: World, o
 async def test_f049_a_typed_id_is_whole_or_nothing_and_its_case_and_quotes_do_not_matter(world: World) -> None:
     """We depart from the row's unique prefixes of eight: ours are six characters to say aloud, and never a prefix."""
     asked, other = await world.ask(OPS, "ada", "uptime"), await world.ask(OPS, "ada", "whoami")
-    for words in (f"approve {asked.id[:5]}", f"approve {asked.id}X", "approve", f"approve {asked.id} {other.id}"):
+    for words in (f"approve {asked.id[:5]}", f"approve {asked.id}X", "approve", f"approve {asked.id} {other.id[:5]}"):
         await world.say(OPS, "owner", words)
     await world.settled()
     assert (await world.execution(asked.id)).state is S.AWAITING_APPROVAL
@@ -168,10 +168,10 @@ async def test_f058_a_decision_does_not_wait_behind_the_turn_of_its_session(make
 
 
 async def test_f060_the_same_command_asked_twice_is_two_cards_up_to_a_cap(world: World) -> None:
-    """We depart from the row's one open request per digest: who asks twice is asked about twice, fifty at most."""
+    """We depart from the row's one open request per digest: who asks twice is asked about twice, a hundred at most."""
     first, second = await world.ask(OPS, "ada", "uptime"), await world.ask(OPS, "ada", "uptime")
     assert first.id != second.id
-    for _ in range(48):
+    for _ in range(98):
         await world.say(OPS, "ada", "run uptime")
     refused = await world.answered(OPS, "ada", await world.say(OPS, "ada", "run uptime"))
     assert refused.card.kind is PostKind.REPLY

@@ -286,10 +286,13 @@ class World:
             return False
         if await self.count("SELECT count(*) FROM executions WHERE state = 'preparing'"):
             return False
+        if await self.store.read(lambda tx: tx.executions.unshown_batches()):
+            return False
         # A card behind an event that blocks its address waits for it.
         lagging = (
-            "SELECT count(*) FROM cards JOIN executions ON executions.id = cards.execution_id "
-            "WHERE closed = 0 AND shown_revision < revision"
+            "SELECT count(*) FROM cards WHERE closed = 0 AND shown_revision < (SELECT sum(revision) FROM executions "
+            "WHERE executions.id = cards.execution_id "
+            "OR (executions.batch = cards.batch AND executions.batch_card = cards.batch_card))"
         )
         return besides is not None or not await self.count(lagging)
 
