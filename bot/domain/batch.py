@@ -14,8 +14,8 @@ from typing import NewType
 from bot.domain.command import CommandHash
 
 BatchId = NewType("BatchId", str)
-"""`B` and six characters: no execution's id (six) and no grant's, so a word that is typed can mean one of them only."""
-BATCH_MARK = "B"
+"""`T` and six characters: no id of an execution (six), of a grant or of a broken glass can be one."""
+BATCH_MARK = "T"
 OWN_CARD = 0
 """In the place of a card's number: it has a card of its own."""
 

@@ -100,7 +100,7 @@ def fits(members: Sequence[Execution], place: Capabilities) -> bool:
     # What is not edited does not grow.
     grown = _STATUS_CHARS + _STATE_CHARS * len(members) if place.can_edit else 0
     # As a copy, which says where it was asked: a card that fits as one fits everywhere.
-    return size(_whole(BatchId("B" * 7), members, None, is_copy=True)) + grown <= room
+    return size(_whole(BatchId("T" * 7), members, None, is_copy=True)) + grown <= room
 
 
 def kin(execution: Execution) -> tuple[object, ...]:

@@ -40,7 +40,7 @@ PEER = Peer(
 )
 NODE = NodeFingerprint("f00d")
 CHAT = Capabilities(text_chars=4_000, code_chars=3_000)
-BATCH = BatchId("B7K3QAC")
+BATCH = BatchId("T7K3QAC")
 IDS = [ExecutionId("".join(letters)) for letters in itertools.islice(itertools.product(ID_ALPHABET, repeat=6), 100)]
 
 

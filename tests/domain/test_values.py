@@ -75,9 +75,9 @@ def test_a_payload_comes_back_from_its_form(payload: Payload) -> None:
     [
         {},
         {"kind": "shout", "text": "x"},
-        {"kind": "batch", "execution": "7K3QAC", "batch": "B7K3QAC"},
-        {"kind": "batch", "execution": "7K3QAC", "batch": "B7K3QAC", "card": True},
-        {"kind": "batch", "execution": "7K3QAC", "batch": "B7K3QAC", "card": 1, "more": 1},
+        {"kind": "batch", "execution": "7K3QAC", "batch": "T7K3QAC"},
+        {"kind": "batch", "execution": "7K3QAC", "batch": "T7K3QAC", "card": True},
+        {"kind": "batch", "execution": "7K3QAC", "batch": "T7K3QAC", "card": 1, "more": 1},
         {"kind": None},
         {"kind": ["say"]},
         {"kind": "say"},

@@ -471,7 +471,7 @@ async def test_a_card_that_may_be_a_repeat_says_so(stage: Stage) -> None:
 
 async def test_what_is_pruned_before_its_card_is_told_is_said_to_be_gone(stage: Stage) -> None:
     several = await asked_together(stage)
-    await stage.add(_owed(several[0], BatchId("B234567")))
+    await stage.add(_owed(several[0], BatchId("T234567")))
     await stage.tell_all()
 
     assert "was pruned" in stage.posts()[-1]

@@ -21,7 +21,7 @@ from tests.clock import START
 from tests.store.made import ALL_CHANNELS, ALL_CLAIMABLE, DEFAULT, WEB, address, event, execution, peer, session
 
 S = ExecutionState
-BATCH, OTHER = BatchId("B234567"), BatchId("B777777")
+BATCH, OTHER = BatchId("T234567"), BatchId("T777777")
 POSTED = MessageId("posted-1")
 
 

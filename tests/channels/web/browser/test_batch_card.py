@@ -22,7 +22,7 @@ from tests.channels.web.site import Site, room
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-BATCH = BatchId("B4CWQ2")
+BATCH = BatchId("T4CWQ2")
 COMMANDS = ("systemctl restart shop", "systemctl restart basket", "df -h /srv", "journalctl -u shop -n 50", "uptime")
 IDS = ("7K3QHM", "4CWQ2M", "H29KAR", "WX36MC", "QY79FA")
 
