@@ -16,6 +16,17 @@ MAX_CHARS = 500
 """Of a reason and of a finding: a line that one can take in."""
 
 _LENGTH = re.compile(r"(?:(?P<h>\d{1,3})h)?(?:(?P<m>\d{1,5})m(?:in)?)?", re.IGNORECASE)
+_LENGTH_LIKE = re.compile(
+    r"(?:for\s+)?\d+(?:[.,]\d+)?\s*(?:h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?|d|days?)(?:\d+\w*)?(?!\w)",
+    re.IGNORECASE,
+)
+"""A time that we do not read: taken for a reason, it would be open for longer than was said."""
+_END_LIKE = frozenset(
+    {"end", "ends", "ended", "stop", "stopped", "close", "closed", "off", "over", "done", "cancel", "revoke", "finish"}
+)
+_NO_REASON = frozenset({"", "help", "status", "list", "show", "open", "on", "start", "review"})
+"""Alone they ask about it, and say nothing of why."""
+_SIGNS = ".,:;!?…-()[]<>*_`'\"‘’“”«»"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +61,22 @@ def parse_break_glass(rest: str) -> BreakGlass | EndGlass | str:
     if head.lower() == "end":
         glass_id = parse_glass_id(tail) if tail else None
         return EndGlass(id=glass_id) if glass_id is not None or not tail else "break-glass end <id>"
+    near = _near_miss(head, tail)
+    if near is not None:
+        return near
     found = _LENGTH.fullmatch(head)
-    if not head or found is None:
-        return BreakGlass(reason=_line(rest)) if head else BREAK_GLASS
+    if found is None:
+        return BREAK_GLASS if _LENGTH_LIKE.match(rest) else BreakGlass(reason=_line(rest))
     for_s = 3_600.0 * int(found["h"] or 0) + 60.0 * int(found["m"] or 0)
     return BreakGlass(reason=_line(tail), for_s=for_s) if tail else f"break-glass {head} <reason>"
+
+
+def _near_miss(head: str, tail: str) -> str | None:
+    """What was probably meant where a word is no reason: whoever wants to end one must not open another."""
+    word, glass_id = head.strip(_SIGNS).lower(), parse_glass_id(tail.strip(_SIGNS)) if tail else None
+    if word in _END_LIKE and (glass_id is not None or not tail.strip(_SIGNS)):
+        return "break-glass end" if glass_id is None else f"break-glass end {glass_id}"
+    return BREAK_GLASS if word in _NO_REASON and not tail else None
 
 
 def parse_review(rest: str) -> Review | str | None:

@@ -145,6 +145,22 @@ def test_it_holds_in_the_threads_of_its_conversation() -> None:
         ("break-glass END b7k3qa2", EndGlass(id=GlassId("B7K3QA2"))),
         ("break-glass end of the disk", Unclear(meant="break-glass end <id>")),
         ("break-glass", Unclear(meant=BREAK_GLASS)),
+        # Whoever wants to end one, or to know, must not open one.
+        *(
+            (f"break-glass {slip}", Unclear(meant="break-glass end"))
+            for slip in ("end.", "END!", "stop", "over", "off")
+        ),
+        ("break-glass end .", Unclear(meant="break-glass end <id>")),
+        ("break-glass close b7k3qa2.", Unclear(meant="break-glass end B7K3QA2")),
+        ("break-glass stop the bleeding", BreakGlass(reason="stop the bleeding")),
+        *((f"break-glass {slip}", Unclear(meant=BREAK_GLASS)) for slip in ("?", "help", "status", "...")),
+        # A time that is not read would be open for longer than was said.
+        *(
+            (f"break-glass {length} full", Unclear(meant=BREAK_GLASS))
+            for length in ("15mins", "15 min", "15 minutes", "90s", "1hr", "1h30", "2 hours", "0.5h", "for 15m", "1d")
+        ),
+        ("break-glass 5xx everywhere", BreakGlass(reason="5xx everywhere")),
+        ("break-glass 3 masters are down", BreakGlass(reason="3 masters are down")),
         ("break-glass 15m", Unclear(meant="break-glass 15m <reason>")),
         ("breakglass the disk", Unclear(meant="break-glass the disk")),
         ("break‑glass the disk", Unclear(meant="break-glass the disk")),
