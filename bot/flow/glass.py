@@ -184,7 +184,7 @@ def covering(tx: Tx, policy: Policy, person: PersonId, execution: Execution) -> 
     glass = None if found is None else tx.glasses.lock(found.id)
     if glass is None:
         return None
-    return objection(glass, policy.glass, policy.directory, execution, now=tx.now) or glass
+    return objection(glass, policy.glass, policy.directory, execution, now=tx.now) or _silence(tx, glass) or glass
 
 
 def under(tx: Tx, glass: Glass, approved: Execution) -> None:
@@ -209,6 +209,7 @@ def hold_up(tx: Tx, policy: Policy, execution: Execution) -> str | None:
         why: str | None = f"break-glass {execution.glass} is gone"
     else:
         why = objection(glass, policy.glass, policy.directory, execution, now=tx.now)
+        why = why or _silence(tx, glass)
         if why is None and glass.person not in tx.executions.approvers(execution.id):
             why = f"{glass.person}, whose break-glass {glass.id} is, did not approve it"
     return None if why is None else f"{why}; ask again, and people decide"
@@ -217,8 +218,24 @@ def hold_up(tx: Tx, policy: Policy, execution: Execution) -> str | None:
 def announce(tx: Tx, glass: Glass, mark: str, text: str, *, code: str | None = None) -> None:
     """Owed in every place that was promised when it was opened."""
     for number, place in enumerate(glass.announce_to):
-        # With its moment: once it is pruned another may be given its id, and an identity is spent for ever.
-        identity = f"{ANNOUNCED}{glass.id}:{round(glass.opened_at * 1000)}:{mark}:{number}"
+        identity = f"{_identities(glass)}{mark}:{number}"
         address = ReturnAddress(peer=place, message_id=None)
         payload = Say(text=text, code=code)
         tx.events.add(NewEvent(identity=identity, session=glass.session, address=address, payload=payload))
+
+
+def _identities(glass: Glass) -> str:
+    """How those of its announcements begin. With its moment: once it is pruned another may be given its id, and an
+    identity is spent for ever."""
+    return f"{ANNOUNCED}{glass.id}:{round(glass.opened_at * 1000)}:"
+
+
+def _silence(tx: Tx, glass: Glass) -> str | None:
+    """Why it would be used in silence; None where at least one of its places can hear of it.
+
+    Whoever puts the bot out of the room before or after they break glass is no more alone than with it in there.
+    """
+    deaf = {event.address.peer for event in tx.events.unheard(_identities(glass))}
+    if not deaf.issuperset(glass.announce_to):
+        return None
+    return f"break-glass {glass.id} carries nothing now: none of the places that it is announced in can be told"

@@ -271,6 +271,12 @@ class StoredEvents(Connected):
     def of_execution(self, execution_id: ExecutionId) -> Sequence[Event]:
         return self._all(_EVENTS.where(events.c.execution_id == execution_id).order_by(events.c.id))
 
+    def unheard(self, beginning: str) -> Sequence[Event]:
+        unheard = events.c.state.in_((EventState.DEAD.value, EventState.HELD.value))
+        return self._all(
+            _EVENTS.where(unheard, events.c.identity.startswith(beginning, autoescape=True)).order_by(events.c.id)
+        )
+
     def of_message(self, channel: ChannelName, account: AccountName, message_id: MessageId) -> tuple[Event, int] | None:
         row = self.connection.execute(
             _EVENTS.add_columns(receipts.c.part.label("received_part"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.event import EventState, Say
+from bot.domain.event import ClaimToken, EventState, EventTrigger, Say
 from bot.domain.execution import Execution, ExecutionState
 from bot.domain.glass import Glass, GlassId, GlassRule, GlassState, GlassTrigger
 from bot.domain.mask import Masker
@@ -20,12 +20,12 @@ from bot.domain.message import Action, Sender
 from bot.domain.pattern import parse_pattern
 from bot.domain.place import parse_place
 from bot.domain.policy import Policy, Rule, Verdict
-from bot.domain.session import PersonId
+from bot.domain.session import Peer, PersonId
 from bot.domain.terms import Terms
 from bot.errors import StaleRow
 from bot.flow import glass as glass_module
 from bot.flow.glass_watch import GlassWatch
-from bot.ports import Reply
+from bot.ports import Reply, Tx
 from tests.flow.agents import ScriptedAgent
 from tests.flow.races import overtaken
 from tests.flow.stage import ANN, BOB, CY, Stage, a_peer, policy
@@ -431,6 +431,51 @@ async def test_f081_it_is_counted_again_at_the_hand_over(breaking: Stage) -> Non
     assert breaking.hub.gone == []
     await breaking.tell_all()
     assert "was ended by bob" in "\n".join(breaking.posts())
+
+
+async def test_where_none_of_its_places_can_be_told_it_carries_nothing_neither_a_yes_nor_a_hand_over(
+    breaking: Stage,
+) -> None:
+    glass = await broken(breaking)
+    execution = await approved(breaking)
+    await rejected(breaking, ALL)
+    silent = f"break-glass {glass.id} carries nothing now: none of the places that it is announced in can be told"
+    await breaking.hand_over()
+    assert (await breaking.in_state(execution, S.CANCELLED)).reason == f"{silent}; ask again, and people decide"
+    other = await breaking.asked("uptime")
+    assert f"Your {silent}." in await answer(breaking, f"approve {other.id}")
+    await breaking.in_state(other, S.AWAITING_APPROVAL)
+
+
+async def test_one_place_that_hears_of_it_is_enough(stage: Stage) -> None:
+    second = a_peer("pager")
+    stage.policy = glassy(law=replace(LAW, announce_to=(ALL, second)), owners=("cy",))
+    await broken(stage)
+    execution = await approved(stage)
+    await rejected(stage, ALL)
+    await stage.hand_over()
+    await stage.in_state(execution, S.DISPATCHED)
+    other = await approved(stage, "uptime")
+    await rejected(stage, second)
+    await stage.hand_over()
+    await stage.in_state(other, S.CANCELLED)
+
+
+async def rejected(stage: Stage, place: Peer) -> None:
+    """What is owed there is dead: the bot was put out of that room."""
+
+    def bury(tx: Tx) -> bool:
+        token = ClaimToken("t")
+        claimed = tx.events.claim(
+            token=token, lease_s=60.0, limit=100, channels=stage.channels.keys(), states={EventState.DUE}
+        )
+        for event in claimed:
+            is_there = event.address.peer == place
+            tx.events.move(event, EventTrigger.BURY if is_there else EventTrigger.RELEASE, token=token)
+        return any(event.address.peer == place for event in claimed)
+
+    while await stage.store.inner.write(bury):
+        pass
 
 
 async def amended(stage: Stage, execution: Execution) -> None:

@@ -155,6 +155,17 @@ async def test_events_are_listed_by_state_and_execution(store: OpenStore) -> Non
     assert [one.identity for one in about] == ["card"]
 
 
+async def test_what_nobody_was_told_is_found_by_how_its_identity_begins(store: OpenStore) -> None:
+    await add(store, "a_b:dead", "a_b:told", "axb:dead", "later a_b:dead")
+    for _ in range(4):
+        found = await send(store, await claim_one(store))
+        await move(store, found, T.BURY if found.identity.endswith("dead") else T.TELL)
+    await add(store, "a_b:held", "a_b:due")
+    await move(store, await send(store, await claim_one(store)), T.HOLD)
+    found_so = await store.read(lambda tx: tx.events.unheard("a_b:"))
+    assert [one.identity for one in found_so] == ["a_b:dead", "a_b:held"]
+
+
 # --- the network's later word ---
 
 
