@@ -50,6 +50,8 @@ class Word:
     """What is always allowed, as the person spelled it out."""
     typed_in: Peer | None = None
     """Where it was typed."""
+    is_sign: bool = False
+    """A reaction, which a thumb gives by habit."""
 
 
 def decide(tx: Tx, policy: Policy, decider: Decider, execution_id: ExecutionId, word: Word) -> str:
@@ -70,6 +72,8 @@ def decide(tx: Tx, policy: Policy, decider: Decider, execution_id: ExecutionId, 
     # It carries a yes to what the rules ask about: never a no, never “always”, never what they refuse.
     is_yes = isinstance(asked, Ask) and word.action is Action.APPROVE
     glass = covering(tx, policy, decider.person, execution) if is_yes else None
+    if word.is_sign and isinstance(glass, Glass):
+        glass = f"break-glass {glass.id} is used by a press or a typed word, and by no reaction"
     if not isinstance(asked, Ask) or not (decider.person in asked.deciders or isinstance(glass, Glass)):
         refused = _refused_vote(tx, policy, decider, execution, asked)
         return f"{refused} Your {glass}." if isinstance(glass, str) else refused

@@ -266,7 +266,8 @@ class Intake:
         execution = tx.executions.get(card.execution_id)
         shown = None if execution is None else execution.command_hash
         decider = self._decider(reaction.peer, reaction.sender)
-        note = decide(tx, self.policies.now, decider, card.execution_id, Word(action=action, shown=shown))
+        word = Word(action=action, shown=shown, is_sign=True)
+        note = decide(tx, self.policies.now, decider, card.execution_id, word)
         if action is not Action.APPROVE or not demands.wants_more(tx, self.policies.now, decider.person, execution):
             return note
         # Said in the room, once: not every network has a private word for who reacted.

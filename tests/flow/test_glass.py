@@ -373,6 +373,20 @@ async def test_what_a_yes_must_bring_along_it_must_bring_along_here_too(stage: S
     assert [step.detail for step in steps if step.what == "approve" and "it is urgent; break-glass" in str(step.detail)]
 
 
+async def test_a_reaction_does_not_use_it_and_stays_what_it_is_without(breaking: Stage) -> None:
+    glass = await broken(breaking)
+    execution = await breaking.shown()
+    message = f"posted-{len(breaking.channel.sent)}"
+    assert str(await breaking.react("👍", message=message)).endswith(
+        f" Your break-glass {glass.id} is used by a press or a typed word, and by no reaction."
+    )
+    await breaking.in_state(execution, S.AWAITING_APPROVAL)
+    breaking.policy = glassy(replace(STRICT, deciders=("bob", "cy"), terms=Terms(quorum=2)), owners=("cy",))
+    assert "counts: 1 of 2" in str(await breaking.react("👍", message=message))
+    await breaking.press(execution, message=message)
+    assert (await breaking.in_state(execution, S.APPROVED)).glass == glass.id
+
+
 async def test_where_the_ordinary_way_is_enough_it_is_not_used(stage: Stage) -> None:
     stage.policy = glassy(Rule(name="bob", action=Verdict.ASK, deciders=("bob",)))
     glass = await broken(stage)
