@@ -128,6 +128,7 @@ def _approve(
         tx, decider.person, execution.id, asked.terms, reason=word.reason, code=word.code, line=_typed(execution, word)
     )
     if isinstance(demands, Lacks):
+        _bring_up_to_date(tx, execution, asked)
         return demands.words
     carries = demands.with_factor
     is_first = tx.executions.vote(execution.id, decider.person, approves=True, reason=word.reason, with_factor=carries)
@@ -137,6 +138,13 @@ def _approve(
     approved_by = tuple(person for person in voted if person in asked.deciders)
     counted = replace(execution, approved_by=approved_by, deciders=asked.deciders, terms=offered(execution, asked))
     return _count(tx, decider, counted, asked, word, glass) + demands.aside
+
+
+def _bring_up_to_date(tx: Tx, execution: Execution, asked: Ask) -> None:
+    """A card of before the rules wanted more has a button without the form that its person was just sent to."""
+    terms = offered(execution, asked)
+    if terms != execution.terms:
+        tx.executions.amend(replace(execution, terms=terms, deciders=asked.deciders))
 
 
 def _count(tx: Tx, decider: Decider, counted: Execution, asked: Ask, word: Word, glass: Glass | None) -> str:

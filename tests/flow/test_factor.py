@@ -11,7 +11,7 @@ from bot.domain.execution import ExecutionState
 from bot.domain.factor import HIDDEN, MAX_FAILURES
 from bot.domain.gate import Gate
 from bot.domain.glass import GlassRule
-from bot.domain.message import Action
+from bot.domain.message import Action, FormField
 from bot.domain.policy import Policy, Rule, Verdict
 from bot.domain.session import Peer, PeerKind, PersonId
 from bot.domain.terms import Terms
@@ -249,6 +249,24 @@ async def test_f081_a_yes_of_before_the_rule_wanted_a_code_can_be_given_one(stag
     await stage.in_state(execution, S.APPROVED)
     await stage.hand_over()
     await stage.in_state(execution, S.DISPATCHED)
+
+
+async def test_a_card_of_before_the_rule_wanted_a_code_gets_the_form_that_its_person_is_sent_to(
+    stage: Stage, device: Device
+) -> None:
+    stage.policy = policy(replace(CODE, terms=Terms()))
+    execution = await stage.shown()
+    stage.policy = policy(CODE)
+    assert "Press the button, which asks for it" in str(await stage.press(execution))
+    await stage.edit()
+    allow = next(one for one in stage.channel.edits[-1][1].buttons if one.action is Action.APPROVE)
+    assert allow.asks == (FormField.CODE,)
+    assert (await stage.read(execution)).deciders == ("bob", "cy")
+    revision = (await stage.read(execution)).revision
+    await stage.press(execution)
+    assert (await stage.read(execution)).revision == revision
+    await stage.press(execution, code=now(stage, device))
+    await stage.in_state(execution, S.APPROVED)
 
 
 async def test_a_code_is_not_even_looked_at_where_no_rule_wants_one(stage: Stage, device: Device) -> None:
