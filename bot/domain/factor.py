@@ -36,9 +36,13 @@ _DIGITS = rf"[0-9]{{{CODE_DIGITS // 2}}}[ \u00a0-]?[0-9]{{{CODE_DIGITS // 2}}}"
 _RECOVERY = "-?".join([f"[{ID_ALPHABET}]{{{_GROUP}}}"] * (RECOVERY_CHARS // _GROUP))
 CODE = rf"(?:{_DIGITS}|(?i:{_RECOVERY}))"
 """How a code is written: six digits, with a space in the middle as the apps show them, or a recovery code."""
-_ALONE = re.compile(rf"(?<![0-9A-Za-z]){CODE}(?![0-9A-Za-z])")
+_GAP = r"[\s-]{0,2}"
+_LOOSE = rf"(?:[0-9](?:{_GAP}[0-9]){{{CODE_DIGITS - 1}}}|(?i:{_RECOVERY.replace('-?', _GAP)}))"
+"""And how people write it all the same: 12 34 56. A form takes that, so it is worth as much where others read it."""
+# Looked for from every place: in “room 345 123 456” the code begins within what looks like one.
+_ALONE, _ALONE_LOOSELY = (re.compile(rf"(?<![0-9A-Za-z])(?=({one})(?![0-9A-Za-z]))") for one in (CODE, _LOOSE))
 _ANYWHERE = re.compile(rf"(?<![0-9]){_DIGITS}(?![0-9])|(?i:{_RECOVERY})")
-_NAMED = re.compile(r"(\bcode\b[ \u00a0:=]*)(?![ \u00a0:=])(?!because\b)[^\s•]+", re.IGNORECASE)
+_NAMED = re.compile(rf"(\bcode\b[ \u00a0:=]*)(?![ \u00a0:=])(?!because\b)(?:{_LOOSE}|[^\s•]+)", re.IGNORECASE)
 MAX_CODES = 8
 """In one text, that are held against a device: a person types one."""
 
@@ -105,13 +109,19 @@ def spoken(recovery: str) -> str:
 
 def codes_in(text: str) -> list[str]:
     """What could be codes in a text that is no command, each once."""
-    found = (parse_code(one[0]) for one in _ALONE.finditer(text))
+    found = (parse_code(one[1]) for written in (_ALONE, _ALONE_LOOSELY) for one in written.finditer(text))
     return [code for code in dict.fromkeys(found) if code is not None][:MAX_CODES]
 
 
 def without(text: str, codes: frozenset[str]) -> str:
     """The text with a mark in the place of these codes."""
-    return _ALONE.sub(lambda one: HIDDEN if parse_code(one[0]) in codes else one[0], text)
+    found = [one for written in (_ALONE, _ALONE_LOOSELY) for one in written.finditer(text)]
+    parts, at = [], 0
+    for begins, ends in sorted({one.span(1) for one in found if parse_code(one[1]) in codes}):
+        if begins >= at:
+            parts += [text[at:begins], HIDDEN]
+        at = max(at, ends)
+    return "".join((*parts, text[at:]))
 
 
 def without_codes(text: str) -> str:

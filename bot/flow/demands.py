@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bot.domain.execution import Execution, ExecutionId, ExecutionState
 from bot.domain.factor import CODE_DIGITS, Check, codes_in, in_words, lacks_device, parse_code, without
+from bot.domain.message import InboundMessage
 from bot.domain.policy import Policy
 from bot.domain.session import Peer, PeerKind, PersonId
 from bot.domain.terms import Terms
@@ -109,20 +110,29 @@ def is_overheard(words: Words, here: Peer) -> bool:
     return isinstance(words, Approve) and words.code is not None and here.kind is not PeerKind.DIRECT
 
 
-def overheard(tx: Tx, person: PersonId, words: Words, here: Peer) -> None:
-    """Whoever read it cannot use it, whatever becomes of the message. Nobody is told whether it was right."""
-    code = parse_code(words.code or "") if isinstance(words, Approve) and is_overheard(words, here) else None
-    if code is not None:
-        tx.factors.spend(person, {code})
+def read_by_others(words: Words, message: InboundMessage) -> list[str]:
+    """What could be codes in it, where others read it. A command is to the letter."""
+    if message.peer.kind is PeerKind.DIRECT or isinstance(words, Run | Edit):
+        return []
+    named = parse_code(words.code or "") if isinstance(words, Approve) else None
+    return list(dict.fromkeys((*([] if named is None else [named]), *codes_in(message.text))))
 
 
-def kept(tx: Tx, person: PersonId, text: str, words: Words, here: Peer) -> tuple[str, bool]:
+def overheard(tx: Tx, person: PersonId, words: Words, message: InboundMessage) -> frozenset[str]:
+    """Whoever read a code cannot use it, whatever becomes of the message. Which of them were right."""
+    codes = read_by_others(words, message)
+    return tx.factors.spend(person, codes) if codes else frozenset()
+
+
+def kept(tx: Tx, person: PersonId, words: Words, message: InboundMessage) -> tuple[str, bool]:
     """A message as it may be kept, and whether a right code stood in it that others read, which counts no more."""
+    text, is_shared = message.text, message.peer.kind is not PeerKind.DIRECT
     kept_text = as_kept(text, words)
     if isinstance(words, Run | Edit | Urgent):
-        # A command is to the letter; what decides is looked at by who decides.
+        # A command is to the letter; what decides is looked at by who decides, and once that is done.
         return kept_text, False
-    is_shared, is_talk = here.kind is not PeerKind.DIRECT, kept_text == text
-    codes = codes_in(text) if is_shared or is_talk else []
-    spent = tx.factors.spend(person, codes) if codes else frozenset()
-    return without(kept_text, spent), is_shared and bool(spent)
+    spent = overheard(tx, person, words, message)
+    if not is_shared and kept_text == text:
+        codes = codes_in(text)
+        spent = tx.factors.spend(person, codes) if codes else spent
+    return as_kept(without(text, spent), words), is_shared and bool(spent)

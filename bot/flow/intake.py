@@ -91,10 +91,11 @@ class Intake:
         if isinstance(heard, AskToPair):
             await self._offer_code(message)
             return Answer()
-        if demands.is_overheard(words, message.peer):
-            # Not said to us, and read by others all the same.
+        if demands.read_by_others(words, message):
+            # Not said to us, and read by others all the same. Whoever has no device costs the store no write.
             person = self._decider(message.peer, message.sender).person
-            await self.store.write(lambda tx: demands.overheard(tx, person, words, message.peer))
+            if await self.store.read(lambda tx: tx.factors.get(person)) is not None:
+                await self.store.write(lambda tx: demands.overheard(tx, person, words, message))
         # A slash command is no message that others see: its network shows a failure where no word comes back.
         return Answer(note=NOT_HEARD if message.message_id is None else None)
 
@@ -106,7 +107,7 @@ class Intake:
             settled = late or isinstance(words, Urgent)
             session = self._session(message.peer, message.sender)
             decider = self._decider(message.peer, message.sender)
-            text, has_code = demands.kept(tx, decider.person, message.text, words, message.peer)
+            text, has_code = demands.kept(tx, decider.person, words, message)
             new = _input(session, address, message.sender, message.delivery, text, decider)
             if settled:
                 # No turn reads it any more: it is kept as it may be read.
@@ -120,18 +121,14 @@ class Intake:
             if has_code:
                 _say(tx, session, address, message.sender, demands.OVERHEARD, f"overheard:{mark}")
             if late:
-                demands.overheard(tx, decider.person, words, message.peer)
+                demands.overheard(tx, decider.person, words, message)
                 note = "I was not there when you wrote this, and saw it only now. Nothing was done; ask again."
                 _say(tx, session, address, message.sender, note, f"late:{mark}")
             elif isinstance(words, Urgent):
-                _say(
-                    tx,
-                    session,
-                    address,
-                    message.sender,
-                    self._act(tx, words, decider, message.peer, session),
-                    f"decision:{mark}",
-                )
+                note = self._act(tx, words, decider, message.peer, session)
+                # After it: an execution is locked before a person's codes, here as by a press.
+                demands.overheard(tx, decider.person, words, message)
+                _say(tx, session, address, message.sender, note, f"decision:{mark}")
             return True
 
         is_new = await self.store.write(record)
@@ -300,7 +297,6 @@ class Intake:
             case Revoke():
                 return take_back(tx, self.policies.now, decider.person, words.id, why=why(words.reason))
             case Approve() if demands.is_overheard(words, here):
-                demands.overheard(tx, decider.person, words, here)
                 return demands.OVERHEARD
             case Several():
                 return decide_each(tx, self.policies, decider, words.ids, typed(words.each, here, self._reason))

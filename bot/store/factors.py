@@ -138,15 +138,19 @@ class StoredFactors(Audited):
         secret = None if row is None or row.enrolled_at is None else self._vault.unseal(person, row.sealed)
         if row is None or secret is None:
             return frozenset()
-        spent, last_step = set(), row.last_step
+        spent, is_new, last_step = set(), False, row.last_step
         for code in codes:
-            steps = [] if is_recovery(code) else steps_of(secret, code, self.now)
-            if steps:
-                last_step = max(last_step, *steps)
-            if steps or (is_recovery(code) and self._use_recovery(person, code)):
+            if is_recovery(code):
+                is_new = self._use_recovery(person, code) or is_new
+                is_right = self._is_recovery_of(person, code)
+            else:
+                steps = steps_of(secret, code, self.now)
+                last_step, is_right = max(last_step, *steps, 0), bool(steps)
+            if is_right:
                 spent.add(code)
-        if spent:
+        if last_step > row.last_step:
             self._change(person, last_step=last_step)
+        if is_new or last_step > row.last_step:
             self.audit.note("factor_spent", person, {"count": len(spent)})
         return frozenset(spent)
 
@@ -169,6 +173,14 @@ class StoredFactors(Audited):
             .values(used_at=self.now)
         )
         return bool(used.rowcount)
+
+    def _is_recovery_of(self, person: PersonId, code: str) -> bool:
+        """Used or not."""
+        known = select(recovery_codes.c.digest).where(
+            recovery_codes.c.person_digest == digest(person),
+            recovery_codes.c.digest == self._vault.hashed(person, code),
+        )
+        return self.connection.execute(known).first() is not None
 
     # --- rows --------------------------------------------------------------------------------------
 

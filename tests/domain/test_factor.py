@@ -56,6 +56,8 @@ def test_a_code_stands_behind_its_word_first_or_last_and_once(tail: str, expecte
         (f"aprove {ID} code: 12345", f"aprove {ID} code: {HIDDEN}"),
         (f"approve {ID} code because it burns", f"approve {ID} code because it burns"),
         (f"deny {ID} see 123456", f"deny {ID} see {HIDDEN}"),
+        (f"approve {ID} code 12 34 56", f"approve {ID} code {HIDDEN}"),
+        (f"approve {ID} code ACFH KMQR 2345 because it burns", f"approve {ID} code {HIDDEN} because it burns"),
         ("123456", HIDDEN),
         (f"approve {ID} because it burns", f"approve {ID} because it burns"),
         # Talk about a number stays; only a right code is taken out of it, and the store knows which is.
@@ -76,6 +78,22 @@ def test_single_codes_are_taken_out_of_talk_and_other_numbers_stay() -> None:
     assert codes_in(text) == ["482913", "123456"]
     assert without(text, frozenset({"123456"})) == f"INC-482913 and {HIDDEN}, or 1234567"
     assert len(codes_in(" ".join(f"{number:06d}" for number in range(50)))) == 8
+
+
+def test_a_code_is_found_whatever_stands_before_it_and_however_it_is_spaced() -> None:
+    right = frozenset({"123456", "ACFHKMQR2345"})
+    for text, kept in (
+        ("room 345 123 456", f"room 345 {HIDDEN}"),
+        ("12 34 56", HIDDEN),
+        ("at 9 it was 12-34-56.", f"at 9 it was {HIDDEN}."),
+        ("1 2 3 4 5 6 and 123456", f"{HIDDEN} and {HIDDEN}"),
+        ("123\u2009456", HIDDEN),
+        ("acfh kmqr 2345", HIDDEN),
+        ("99 12 34 56 acfhkmqr2345", f"99 {HIDDEN} {HIDDEN}"),
+    ):
+        assert right & set(codes_in(text)), text
+        assert without(text, right) == kept
+    assert without("0123456 and 1234567", right) == "0123456 and 1234567"
 
 
 def test_a_lock_ends_by_itself() -> None:

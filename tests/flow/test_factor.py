@@ -336,6 +336,9 @@ async def test_a_code_in_a_shared_room_is_refused_and_spent_and_kept_nowhere(
         "{code}",
         "deny {id} wrong one, code {code}",
         "pause code {code}",
+        "approve {id} code {loose}",
+        "rack 345 {code}",
+        "deny 7K3Q9A {code}",
     ],
 )
 async def test_a_code_in_any_other_words_in_a_room_is_spent_and_kept_nowhere(
@@ -344,12 +347,14 @@ async def test_a_code_in_any_other_words_in_a_room_is_spent_and_kept_nowhere(
     execution = await stage.shown()
     code = now(stage, device)
     spaced = f"{code[:3]} {code[3:]}"
-    await stage.say(line.format(id=execution.id, code=spaced), who=BOB)
+    loose = f"{code[:2]} {code[2:4]} {code[4:]}"
+    await stage.say(line.format(id=execution.id, code=spaced, loose=loose), who=BOB)
     await stage.answer()
     await stage.tell_all()
     kept = await everything(stage)
     assert code not in kept
     assert spaced not in kept
+    assert loose not in kept
     assert not any(code in post or spaced in post for post in stage.posts())
     assert HIDDEN in kept
     other = await stage.shown("uptime", room="dev")
@@ -371,6 +376,34 @@ async def test_a_code_that_the_gate_keeps_out_or_that_comes_late_is_spent_all_th
     await stage.say(f"approve {execution.id} code {codes[0]}", who=BOB, age_s=4_000)
     assert "that code is wrong" in str(await stage.press(execution, code=codes[0]))
     assert codes[0] not in await everything(stage)
+
+
+@pytest.mark.parametrize("line", ["{code}", "it says {code}", "approve {id} {code}", "deny {id} {code}"])
+async def test_a_code_that_the_gate_keeps_out_is_spent_in_whatever_words(
+    stage: Stage, device: Device, line: str
+) -> None:
+    execution = await stage.shown()
+    opened, stage.gate = stage.gate, Gate()
+    code = now(stage, device)
+    await stage.say(line.format(id=execution.id, code=code), who=BOB)
+    await stage.say(f"the ticket is {code}", who=ANN)
+    stage.gate = opened
+    assert "used already" in str(await stage.press(execution, code=code))
+    lines = [one for one in await stage.store.inner.read(lambda tx: tx.audit.lines()) if one.kind == "factor_spent"]
+    assert [one.fields()["by"] for one in lines] == ["bob"]
+
+
+@pytest.mark.usefixtures("device")
+async def test_a_recovery_code_in_a_reason_is_kept_nowhere_though_it_is_used_already(stage: Stage) -> None:
+    codes = await stage.store.inner.write(lambda tx: tx.factors.renew_codes(PersonId("bob"), by="op"))
+    assert codes is not None
+    for command in ("df -h", "uptime"):
+        execution = await stage.shown(command)
+        await stage.say(f"deny {execution.id} wrong field {codes[0]}", who=BOB)
+        await stage.in_state(execution, S.DENIED)
+        await stage.tell_all()
+    assert codes[0] not in await everything(stage)
+    assert not any(codes[0] in post for post in stage.posts())
 
 
 async def test_a_code_alone_with_the_bot_is_no_decision_and_not_used_up_by_a_slip(stage: Stage, device: Device) -> None:
