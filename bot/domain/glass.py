@@ -27,6 +27,8 @@ MAX_OPEN_S = 4 * 3_600.0
 """What lasts longer than a shift's half is no emergency: write a rule, which is read by somebody else."""
 MIN_OPEN_S = 60.0
 """Less is over before a node has looked."""
+CLOCK_BACK_S = 60.0
+"""So far the clock may stand before the opening: it is set by a little all the time, and replicas differ by less."""
 ANNOUNCED = "glass:"
 """How the identity of every announcement begins, so that one that is dead can be found."""
 _QUOTES = "`'\"‘’“”«»<>"
@@ -165,14 +167,27 @@ def obstacle(rule: GlassRule | None, directory: Directory, person: PersonId, pla
     return None
 
 
+def overtime(glass: Glass, *, now: float) -> str | None:
+    """Why its time is over; None where it is not.
+
+    Opened by a clock that was a year ahead, it would be open for a year once that was mended.
+    """
+    if now >= glass.expires_at:
+        return f"the time of break-glass {glass.id} is over"
+    if now < glass.opened_at - CLOCK_BACK_S:
+        return f"break-glass {glass.id} was opened later than now: the clock was set back"
+    return None
+
+
 def objection(
     glass: Glass, rule: GlassRule | None, directory: Directory, execution: Execution, *, now: float
 ) -> str | None:
     """Why it does not carry a yes to this execution at this moment, under the rules of this moment."""
     if glass.state is not GlassState.OPEN:
         return f"break-glass {glass.id} was ended by {glass.ended_by or 'its time'}"
-    if now >= glass.expires_at:
-        return f"the time of break-glass {glass.id} is over"
+    over = overtime(glass, now=now)
+    if over is not None:
+        return over
     why = obstacle(rule, directory, glass.person, glass.place)
     if why is not None:
         return f"break-glass {glass.id} counts no more: {why}"

@@ -26,6 +26,7 @@ from bot.domain.glass import (
     GlassTrigger,
     objection,
     obstacle,
+    overtime,
     parse_glass_id,
     reviewers_of,
 )
@@ -111,7 +112,7 @@ def _still_open(tx: Tx, policy: Policy, person: PersonId, place: Peer) -> Glass 
     standing = None if found is None else tx.glasses.lock(found.id)
     if standing is None or standing.state is not GlassState.OPEN:
         return None
-    if tx.now < standing.expires_at:
+    if overtime(standing, now=tx.now) is None:
         return standing
     close(tx, policy, standing, GlassTrigger.LAPSE, by=None)
     return None

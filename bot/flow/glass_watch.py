@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from bot.domain.glass import Glass, GlassState, GlassTrigger, obstacle, reviewers_of
+from bot.domain.glass import Glass, GlassState, GlassTrigger, obstacle, overtime, reviewers_of
 from bot.flow.announcement import overdue_words
 from bot.flow.glass import announce, close
 from bot.flow.signals import Signals
@@ -47,7 +47,7 @@ class GlassWatch:
     def _move_on(self, tx: Tx, glass: Glass) -> Glass | None:
         policy = self.policies.now
         match glass.state:
-            case GlassState.OPEN if tx.now >= glass.expires_at:
+            case GlassState.OPEN if overtime(glass, now=tx.now) is not None:
                 return close(tx, policy, glass, GlassTrigger.LAPSE, by=None)
             case GlassState.OPEN:
                 why = obstacle(policy.glass, policy.directory, glass.person, glass.place)

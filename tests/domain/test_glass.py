@@ -104,6 +104,8 @@ def test_nobody_reviews_their_own_under_whatever_name_it_was_opened() -> None:
     [
         (GLASS, RULE, 1_999.9, None),
         (GLASS, RULE, 2_000.0, "the time of break-glass B7K3QA2 is over"),
+        (GLASS, RULE, 940.0, None),
+        (GLASS, RULE, 939.9, "was opened later than now: the clock was set back"),
         (replace(GLASS, state=GlassState.ENDED, ended_by="cy"), RULE, 1_500.0, "was ended by cy"),
         (replace(GLASS, state=GlassState.REVIEWED), RULE, 1_500.0, "was ended by its time"),
         (GLASS, None, 1_500.0, "counts no more: the configuration names nobody"),

@@ -606,6 +606,20 @@ async def test_its_time_ends_it_and_a_reload_that_lets_nobody_does(breaking: Sta
     assert "by an operator, at the terminal: review" in (await announced(breaking))[-1]
 
 
+async def test_one_that_was_opened_by_a_clock_ahead_is_over_once_the_clock_is_right(breaking: Stage) -> None:
+    breaking.clock.advance(DAY_S)
+    first = await broken(breaking)
+    execution = await approved(breaking)
+    breaking.clock.advance(-DAY_S)
+    await breaking.hand_over()
+    assert "the clock was set back" in str((await breaking.in_state(execution, S.CANCELLED)).reason)
+    second = await broken(breaking)
+    assert ((await one(breaking, first)).state, second.state) == (G.ENDED, G.OPEN)
+    breaking.clock.advance(-3_600.0)
+    await watch(breaking)
+    assert (await one(breaking, second)).state is G.ENDED
+
+
 async def test_what_nobody_reviews_in_time_is_an_error_and_announced_once_more(
     breaking: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
