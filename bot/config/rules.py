@@ -11,7 +11,7 @@ from bot.config.people import RuleSection
 from bot.config.settings import Settings
 from bot.config.values import did_you_mean
 from bot.domain.directory import Directory, Person
-from bot.domain.glass import GlassRule, reviewers_of
+from bot.domain.glass import GlassRule, audience, reviewers_of
 from bot.domain.pattern import parse_pattern
 from bot.domain.place import ANYONE, parse_place
 from bot.domain.policy import DEFAULT_RULE, NodeGroup, Policy, Rule, Verdict
@@ -152,11 +152,13 @@ def _odd_rule(key: str, rule: Rule, directory: Directory) -> Iterator[str]:
 
 
 def _odd_glass(rule: GlassRule | None, directory: Directory) -> Iterator[str]:
-    """Whose work nobody else could review."""
+    """Whose work nobody else could review, or would hear of."""
     people = () if rule is None else directory.expand(rule.people)
     for person in people:
         if not reviewers_of(rule, directory, person):
             yield f"break_glass.reviewers names nobody but {person}, who so cannot break glass; name somebody else too"
+        if rule is not None and not audience(rule.announce_to, directory, person):
+            yield f"break_glass.announce_to is heard by {person} alone, who so cannot break glass; name a room"
 
 
 def warnings(settings: Settings) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import NewType
 from bot.domain.directory import Directory
 from bot.domain.execution import ID_ALPHABET, ID_CHARS, Execution
 from bot.domain.place import Place
-from bot.domain.session import Peer, PersonId, SessionKey
+from bot.domain.session import Peer, PeerKind, PersonId, SessionKey
 from bot.errors import IllegalTransition
 
 GlassId = NewType("GlassId", str)
@@ -153,6 +153,16 @@ def reviewers_of(rule: GlassRule | None, directory: Directory, person: PersonId)
     return tuple(one for one in named if one not in own)
 
 
+def audience(places: tuple[Peer, ...], directory: Directory, person: PersonId) -> tuple[Peer, ...]:
+    """Those of the places where somebody else hears what is announced."""
+    own = directory.expand((person,))
+    return tuple(
+        place
+        for place in places
+        if place.kind is not PeerKind.DIRECT or directory.identify(place.channel, place.id) not in own
+    )
+
+
 def obstacle(rule: GlassRule | None, directory: Directory, person: PersonId, place: Peer) -> str | None:
     """Why this person may not break glass here; None where they may."""
     if rule is None:
@@ -164,6 +174,8 @@ def obstacle(rule: GlassRule | None, directory: Directory, person: PersonId, pla
         return "nobody may break glass in this conversation"
     if not reviewers_of(rule, directory, person):
         return f"nobody but {person} could review it afterwards"
+    if not audience(rule.announce_to, directory, person):
+        return f"nobody but {person} would hear of it where it is announced"
     return None
 
 

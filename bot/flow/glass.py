@@ -24,6 +24,7 @@ from bot.domain.glass import (
     GlassRule,
     GlassState,
     GlassTrigger,
+    audience,
     objection,
     obstacle,
     overtime,
@@ -185,7 +186,9 @@ def covering(tx: Tx, policy: Policy, person: PersonId, execution: Execution) -> 
     glass = None if found is None else tx.glasses.lock(found.id)
     if glass is None:
         return None
-    return objection(glass, policy.glass, policy.directory, execution, now=tx.now) or _silence(tx, glass) or glass
+    return (
+        objection(glass, policy.glass, policy.directory, execution, now=tx.now) or _silence(tx, policy, glass) or glass
+    )
 
 
 def under(tx: Tx, glass: Glass, approved: Execution) -> None:
@@ -210,7 +213,7 @@ def hold_up(tx: Tx, policy: Policy, execution: Execution) -> str | None:
         why: str | None = f"break-glass {execution.glass} is gone"
     else:
         why = objection(glass, policy.glass, policy.directory, execution, now=tx.now)
-        why = why or _silence(tx, glass)
+        why = why or _silence(tx, policy, glass)
         if why is None and glass.person not in tx.executions.approvers(execution.id):
             why = f"{glass.person}, whose break-glass {glass.id} is, did not approve it"
     return None if why is None else f"{why}; ask again, and people decide"
@@ -231,12 +234,12 @@ def _identities(glass: Glass) -> str:
     return f"{ANNOUNCED}{glass.id}:{round(glass.opened_at * 1000)}:"
 
 
-def _silence(tx: Tx, glass: Glass) -> str | None:
+def _silence(tx: Tx, policy: Policy, glass: Glass) -> str | None:
     """Why it would be used in silence; None where at least one of its places can hear of it.
 
     Whoever puts the bot out of the room before or after they break glass is no more alone than with it in there.
     """
     deaf = {event.address.peer for event in tx.events.unheard(_identities(glass))}
-    if not deaf.issuperset(glass.announce_to):
+    if not deaf.issuperset(audience(glass.announce_to, policy.directory, glass.person)):
         return None
     return f"break-glass {glass.id} carries nothing now: none of the places that it is announced in can be told"

@@ -434,6 +434,9 @@ def test_a_break_glass_that_nobody_could_review_or_open_is_warned_about(tmp_path
     found = "\n".join(warnings(load_settings(written(tmp_path, text), {})))
     assert "break_glass.reviewers names nobody but ada, who so cannot break glass" in found
     assert "break_glass.people names the role @sr, which nobody has" in found
+    text = GLASS.replace('"web:channel:all"', '"web:direct:ada"').replace('people = "@sre"', 'people = "web:ada"')
+    found = "\n".join(warnings(load_settings(written(tmp_path, text), {})))
+    assert "break_glass.announce_to is heard by ada alone, who so cannot break glass; name a room" in found
 
 
 def test_the_committed_example_is_the_one_that_the_models_give() -> None:

@@ -23,7 +23,7 @@ from bot.domain.glass import (
 from bot.domain.glass_words import BREAK_GLASS, MAX_CHARS, BreakGlass, EndGlass, Review
 from bot.domain.grant import GRANT_MARK, parse_grant_id
 from bot.domain.place import parse_place
-from bot.domain.session import NativeId, PersonId, ThreadId, format_key
+from bot.domain.session import NativeId, PeerKind, PersonId, ThreadId, format_key
 from bot.domain.words import Unclear, Words, parse_id, parse_words
 from tests.domain.made import PEER, execution
 
@@ -36,6 +36,8 @@ PEOPLE = Directory(
     )
 )
 ROOM = "discord:channel:1469129735133932162"
+ALONE = replace(PEER, kind=PeerKind.DIRECT, id=NativeId("77"))
+"""With ada."""
 RULE = GlassRule(people=("@sre",), reviewers=("@lead", "cy"), announce_to=(replace(PEER, id=NativeId("1")),))
 GLASS = Glass(
     id=GlassId("B7K3QA2"),
@@ -84,6 +86,9 @@ def test_no_id_of_one_is_the_id_of_another_thing() -> None:
         (replace(RULE, reviewers=("ada",)), ADA, "nobody but ada could review it"),
         (replace(RULE, reviewers=("ada",)), BOB, None),
         (replace(RULE, reviewers=()), BOB, "nobody but bob could review it"),
+        (replace(RULE, announce_to=(ALONE,)), ADA, "nobody but ada would hear of it"),
+        (replace(RULE, announce_to=(ALONE, PEER)), ADA, None),
+        (replace(RULE, announce_to=(ALONE,)), BOB, None),
     ],
 )
 def test_who_may_break_glass_where(rule: GlassRule | None, person: PersonId, why: str | None) -> None:

@@ -20,7 +20,7 @@ from bot.domain.message import Action, Sender
 from bot.domain.pattern import parse_pattern
 from bot.domain.place import parse_place
 from bot.domain.policy import Policy, Rule, Verdict
-from bot.domain.session import Peer, PersonId
+from bot.domain.session import Peer, PeerKind, PersonId
 from bot.domain.terms import Terms
 from bot.errors import StaleRow
 from bot.flow import glass as glass_module
@@ -459,6 +459,18 @@ async def test_where_none_of_its_places_can_be_told_it_carries_nothing_neither_a
     other = await breaking.asked("uptime")
     assert f"Your {silent}." in await answer(breaking, f"approve {other.id}")
     await breaking.in_state(other, S.AWAITING_APPROVAL)
+
+
+async def test_its_own_person_alone_with_the_bot_is_no_place_that_hears_of_it(breaking: Stage) -> None:
+    alone = a_peer("U2", kind=PeerKind.DIRECT)
+    breaking.policy = glassy(law=replace(LAW, announce_to=(alone,)), owners=("cy",))
+    assert "nobody but bob would hear of it" in await answer(breaking, "break-glass the disk is full")
+    breaking.policy = glassy(law=replace(LAW, announce_to=(ALL, alone)), owners=("cy",))
+    await broken(breaking)
+    execution = await approved(breaking)
+    await rejected(breaking, ALL)
+    await breaking.hand_over()
+    await breaking.in_state(execution, S.CANCELLED)
 
 
 async def test_one_place_that_hears_of_it_is_enough(stage: Stage) -> None:
