@@ -11,19 +11,21 @@ from alembic.command import upgrade
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, insert, make_url, text, update
+from sqlalchemy import create_engine, insert, make_url, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 import bot.store.migrations
 from bot.domain.event import BLOCKING, ClaimToken, EventState
 from bot.domain.execution import ExecutionId, result_from_json, result_to_json
+from bot.domain.glass import GlassState
 from bot.domain.session import AccountName, AgentName, ChannelName, NativeId, Peer, PeerKind, ReturnAddress, ThreadId
 from bot.domain.terms import ONE_YES
 from bot.errors import StoreError
 from bot.ports import Tx
 from bot.store import OpenStore, migrate, open_store
 from bot.store.rows import address_of, address_text, early_of, early_text, execution_values
-from bot.store.schema import REVISIONS, events, inputs, metadata
+from bot.store.schema import REVISIONS, digest, events, inputs, metadata
+from bot.store.schema_known import grants
 from tests.clock import ManualClock
 from tests.postgres import postgres_database
 from tests.store.made import ALL_CHANNELS, command, event, execution, message, peer, press, reaction, result
@@ -71,6 +73,44 @@ async def test_a_database_of_an_earlier_version_is_brought_up_to_date_with_what_
         assert await store.read(lambda tx: tx.pairings.listing()) == []
     finally:
         await store.close()
+
+
+@pytest.mark.parametrize("revision", ["0005", "0007"])
+async def test_votes_and_grants_of_before_there_were_codes_carried_none(
+    empty_url: str, clock: ManualClock, revision: str
+) -> None:
+    _made_by_version(empty_url, revision)
+    columns = {"execution_id": "7K3QXY", "person_digest": digest("bob"), "person": "bob", "approves": 1, "reason": ""}
+    _inserted(empty_url, "votes", {**columns, "at": 1.0})
+    given = {"id": "G7K3QXY", "command": "{}", "node": "n", "node_name": "web-1", "place": "{}", "place_digest": "d"}
+    given |= {"asker": "ann", "execution_id": "7K3QXY", "granted_by": "bob", "granted_at": 1.0, "expires_at": 2.0}
+    _inserted(empty_url, "grants", {**given, "reason": "", "revoked_why": "", "uses": 0})
+    store = open_store(empty_url, clock=clock, gateway=True, use_clock=True)
+    try:
+        one = ExecutionId("7K3QXY")
+        voted = await store.read(
+            lambda tx: (tx.executions.approvers(one), tx.executions.approvers(one, with_factor=True))
+        )
+        assert voted == (["bob"], [])
+        carried = await store.read(
+            lambda tx: tx.grants.connection.execute(select(grants.c.with_factor)).scalars().all()
+        )
+        assert carried == [0]
+        assert await store.read(lambda tx: (tx.factors.listing(), tx.glasses.listing(frozenset(GlassState)))) == (
+            [],
+            [],
+        )
+    finally:
+        await store.close()
+
+
+def _inserted(url: str, table: str, values: dict[str, object]) -> None:
+    parsed = make_url(url)
+    engine = create_engine(parsed if parsed.drivername == "sqlite" else parsed.set(drivername="postgresql+psycopg"))
+    places = ", ".join(f":{name}" for name in values)
+    with engine.begin() as connection:
+        connection.execute(text(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})"), values)  # noqa: S608
+    engine.dispose()
 
 
 def _made_by_version(url: str, revision: str) -> None:
