@@ -93,6 +93,7 @@ def test_a_code_is_found_whatever_stands_before_it_and_however_it_is_spaced() ->
     ):
         assert right & set(codes_in(text)), text
         assert without(text, right) == kept
+    assert without("345 123 456", frozenset({"345123", "123456"})) == HIDDEN
     assert without("0123456 and 1234567", right) == "0123456 and 1234567"
 
 

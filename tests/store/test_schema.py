@@ -82,7 +82,14 @@ async def test_votes_and_grants_of_before_there_were_codes_carried_none(
     _made_by_version(empty_url, revision)
     columns = {"execution_id": "7K3QXY", "person_digest": digest("bob"), "person": "bob", "approves": 1, "reason": ""}
     _inserted(empty_url, "votes", {**columns, "at": 1.0})
-    given = {"id": "G7K3QXY", "command": "{}", "node": "n", "node_name": "web-1", "place": "{}", "place_digest": "d"}
+    given: dict[str, object] = {
+        "id": "G7K3QXY",
+        "command": "{}",
+        "node": "n",
+        "node_name": "web-1",
+        "place": "{}",
+        "place_digest": "d",
+    }
     given |= {"asker": "ann", "execution_id": "7K3QXY", "granted_by": "bob", "granted_at": 1.0, "expires_at": 2.0}
     _inserted(empty_url, "grants", {**given, "reason": "", "revoked_why": "", "uses": 0})
     store = open_store(empty_url, clock=clock, gateway=True, use_clock=True)
@@ -92,14 +99,11 @@ async def test_votes_and_grants_of_before_there_were_codes_carried_none(
             lambda tx: (tx.executions.approvers(one), tx.executions.approvers(one, with_factor=True))
         )
         assert voted == (["bob"], [])
-        carried = await store.read(
-            lambda tx: tx.grants.connection.execute(select(grants.c.with_factor)).scalars().all()
-        )
-        assert carried == [0]
-        assert await store.read(lambda tx: (tx.factors.listing(), tx.glasses.listing(frozenset(GlassState)))) == (
-            [],
-            [],
-        )
+        carried = select(grants.c.with_factor)
+        found = await store.read(lambda tx: tx.grants.connection.execute(carried).scalars().all())  # type: ignore[attr-defined]
+        assert found == [0]
+        assert await store.read(lambda tx: tx.factors.listing()) == []
+        assert await store.read(lambda tx: tx.glasses.listing(frozenset(GlassState))) == []
     finally:
         await store.close()
 
