@@ -339,6 +339,8 @@ async def test_a_code_in_a_shared_room_is_refused_and_spent_and_kept_nowhere(
         "approve {id} code {loose}",
         "rack 345 {code}",
         "deny 7K3Q9A {code}",
+        "approve {id} 7K3Q9A code {code}",
+        "approve {id}, 7K3Q9A because it must code {code}",
     ],
 )
 async def test_a_code_in_any_other_words_in_a_room_is_spent_and_kept_nowhere(
