@@ -1,0 +1,45 @@
+"""What anybody may have written, as a model gets it: nothing inside looks like a line of ours, or ends the fence."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.domain.fence import MAX_NAME_CHARS, behind_bars, fenced, named, without_marks
+from bot.domain.parts import visible
+from tests.attack.test_untrusted_text import CORPUS
+
+MARK = "0123456789ab"
+
+
+@given(st.text() | st.sampled_from([one.text for one in CORPUS]))
+def test_f116_nothing_inside_begins_a_line_of_its_own(text: str) -> None:
+    first, *inside, last = fenced(text, what="output of 7K3QXY", mark=MARK).split("\n")
+    assert first.startswith(f"[untrusted {MARK}: output of 7K3QXY. ")
+    assert last == f"[end of untrusted {MARK}]"
+    assert all(line.startswith("| ") for line in inside)
+    # No other character begins a line either, whatever reads it.
+    assert fenced(text, what="x", mark=MARK).splitlines()[1:-1] == inside
+    assert "\n".join(line[2:] for line in inside) == visible(text)
+
+
+@given(st.text(min_size=200, max_size=2_000))
+def test_f032_what_is_cut_is_said_to_be_and_stays_behind_bars(text: str) -> None:
+    _, *inside, _ = fenced(text, what="x", mark=MARK, limit=150, hint="; read on").split("\n")
+    assert all(line.startswith("| ") for line in inside)
+    assert any("characters left out here; read on]" in line for line in inside)
+
+
+@given(st.text())
+def test_a_name_is_one_short_line_in_quotes(text: str) -> None:
+    shown = named(text)
+    assert len(shown.splitlines()) == 1
+    assert shown[0] == shown[-1] == '"'
+    assert len(shown) <= 2 * MAX_NAME_CHARS + 2
+
+
+def test_f046_a_line_of_ours_that_a_model_repeats_is_left_out() -> None:
+    said = f"See:\n{fenced('80% used', what='output', mark=MARK)}\nThat is much."
+    assert without_marks(said) == "See:\n| 80% used\nThat is much."
+    assert without_marks(f"[end of untrusted {MARK}]") == ""
+    assert behind_bars("a\nb") == "| a\n| b"
