@@ -14,9 +14,12 @@ HomingError
 │   ├── ChannelUncertain        may have been posted: reconcile before a repeat
 │   ├── ChannelHeld             cannot be posted now, may be later (window closed, room archived)
 │   └── ChannelRejected         never will be posted: bury it visibly
-└── NodeError               the hand-over to a node did not end well
-    ├── NodeAbsent              not connected: surely nothing was sent
-    └── NodeSilent              no answer in time: it may have arrived
+├── NodeError               the hand-over to a node did not end well
+│   ├── NodeAbsent              not connected: surely nothing was sent
+│   └── NodeSilent              no answer in time: it may have arrived
+└── ModelError              the service of a language model did not answer
+    ├── ModelAway               it may later: ask again, not before `retry_after_s`
+    └── ModelRefused            it will not: the operator mends key, model name, address or quota
 """
 
 from __future__ import annotations
@@ -95,6 +98,22 @@ class NodeAbsent(NodeError):
 
 class NodeSilent(NodeError):
     """The node did not answer in time: what was sent may have arrived."""
+
+
+class ModelError(HomingError):
+    """The service of a language model did not answer; the class says what to do. The message holds no prompt."""
+
+
+class ModelAway(ModelError):
+    """Away, overloaded, too slow, or its answer broke off. Remedy: ask again, not before `retry_after_s` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class ModelRefused(ModelError):
+    """It will not answer this as it stands. Remedy: an operator mends key, model name, address or quota."""
 
 
 class StaleRow(HomingError):

@@ -32,6 +32,7 @@ from bot.domain.factor import Checked, Factor
 from bot.domain.gate import PersonPairing
 from bot.domain.glass import Glass, GlassId, GlassState, GlassTrigger
 from bot.domain.grant import Grant, GrantId
+from bot.domain.memory import Remembered
 from bot.domain.message import (
     Answer,
     Attachment,
@@ -54,6 +55,7 @@ from bot.domain.node import Known, Node
 from bot.domain.policy import Policy
 from bot.domain.session import (
     AccountName,
+    AgentName,
     ChannelName,
     MessageId,
     Peer,
@@ -61,6 +63,7 @@ from bot.domain.session import (
     ReturnAddress,
     SessionKey,
 )
+from bot.domain.spending import Spending, Spent
 
 R = TypeVar("R")
 
@@ -282,6 +285,12 @@ class Ask:
     node_name: str | None
     instead_of: ExecutionId | None = None
     """What it replaces, if whoever asks may decide that."""
+    worded_by: AgentName | None = None
+    """The model whose words the command is; None where a person wrote it, or the config."""
+    read_untrusted: bool = False
+    """Whether that model had read what anybody may have written: then only a person's yes lets it run."""
+    unprompted_limit: int | None = None
+    """Where no person spoke in this turn: how many commands in all may be asked for here until one does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,7 +310,44 @@ class WholeOutput:
     execution_id: ExecutionId
 
 
-TurnStep = Ask | Reply | WholeOutput
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopIt:
+    """The agent wants an execution of this conversation ended. Whom the input is of must be one who may stop it."""
+
+    input_id: InputId
+    execution_id: ExecutionId
+    is_prompted: bool
+    """Without a person's word in the turn an agent stops only what it has asked for itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """This input is not answered now: it is due again after `wait_s`, and counts as tried."""
+
+    input_id: InputId
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learn:
+    """What the agent remembers of this turn, in the place of the input; and what the turn took."""
+
+    input_id: InputId
+    turn: Remembered | None
+    """None where nothing is to be remembered."""
+    spending: Spending | None
+    is_prompted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    """`new`: the place of the input has no past from here on."""
+
+    input_id: InputId
+
+
+TurnStep = Ask | Reply | WholeOutput | StopIt | Later | Learn | Forget
+"""Written in their order, all in one transaction."""
 
 
 class Agent(Protocol):
@@ -352,6 +398,8 @@ class Tx(Protocol):
     def factors(self) -> Factors: ...
     @property
     def audit(self) -> Audit: ...
+    @property
+    def memories(self) -> Memories: ...
 
 
 class Executions(Protocol):
@@ -775,6 +823,55 @@ class Factors(Protocol):
 
     def unlock(self, person: PersonId, *, by: str) -> bool: ...
     def remove(self, person: PersonId, *, by: str) -> bool: ...
+
+
+class Memories(Protocol):
+    """What models remember, and what they took: by session and place, so that nothing said in one place is known in
+    another, also where the scope ties several direct conversations to one session. `place` None: none at all."""
+
+    def recall(self, session: SessionKey, place: Peer | None) -> Past: ...
+
+    def learn(self, session: SessionKey, place: Peer | None, turn: Remembered) -> None: ...
+
+    def forget(self, session: SessionKey, place: Peer | None) -> None:
+        """From here on there is no past, and what was asked for before belongs to none."""
+        ...
+
+    def asked(self, execution_id: ExecutionId, session: SessionKey, place: Peer | None) -> None:
+        """It was asked for in what is the present past."""
+        ...
+
+    def count_unprompted(self, session: SessionKey, place: Peer | None) -> int:
+        """One more is asked for there although nobody spoke. Returns how many it are since somebody did."""
+        ...
+
+    def spoken(self, session: SessionKey, place: Peer | None) -> None:
+        """A person spoke there: the count of what was asked for unprompted begins anew."""
+        ...
+
+    def is_present(self, execution_id: ExecutionId, session: SessionKey, place: Peer | None) -> bool:
+        """Whether it was asked for since the place last forgot."""
+        ...
+
+    def spend(self, spending: Spending) -> None: ...
+
+    def spent(self, *, since: float, agent: AgentName | None = None, person: PersonId | None = None) -> Spent: ...
+
+    def spendings(
+        self, *, since: float, by_session: bool = False, limit: int = 100
+    ) -> Sequence[tuple[AgentName, SessionKey | None, Spent]]:
+        """Sums by agent, or by agent and session; the greatest first."""
+        ...
+
+    def prune(self, *, before: float, limit: int = 500) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    turns: Sequence[Remembered]
+    """Oldest first."""
+    unprompted: int
+    """How much was asked for there since a person last spoke."""
 
 
 class Switches(Protocol):

@@ -203,6 +203,8 @@ class Execution:
     glass: str | None = None
     """The break-glass under which it was approved."""
     batch: InBatch | None = None
+    worded_by: str | None = None  # the agent whose model worded it; None where a person or the config did
+    read_untrusted: bool = False  # that model had read what anybody may have written: nothing allows it unasked
     command: Command | None = None
     """Set by the node's inspection, never changed after."""
     command_hash: CommandHash | None = None
@@ -228,11 +230,10 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of an execution's life, as `why` tells it."""
+    """One step of an execution's life, as `why` tells it: a trigger, or `requested`, `vote`, `told`, `stop`."""
 
     at: float
     what: str
-    """The trigger, or `requested`, `vote`, `told`, `stop`."""
     by: str | None
     detail: str | None
 
@@ -241,8 +242,7 @@ def wiped(execution: Execution) -> Execution:
     """Without the secrets of its request and the values of its environment: what runs no more needs neither.
 
     The search path stays: it tells the programs of the system from the scripts on a card. The hash stays the true one:
-    it says what was decided and run, and cannot be turned back.
-    """
+    it says what was decided and run, and cannot be turned back."""
     command, shown = execution.command, execution.shown
     if command is None:
         return replace(execution, request=shown)

@@ -76,6 +76,8 @@ class Subject:
     analysis: Analysis
     executable: str | None = None
     """The file that the node found for a plain command; None before it has looked, and for a script."""
+    read_untrusted: bool = False
+    """A model worded it that had read what anybody may have written: nothing allows it unasked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,7 @@ class Policy:
             subject=Subject(
                 analysis=analysed(execution.request),
                 executable=command.executable if command is not None and command.script is None else None,
+                read_untrusted=execution.read_untrusted,
             ),
             is_escalated=execution.is_escalated,
         )
@@ -238,6 +241,8 @@ def analysed(request: Request) -> Analysis:
 def _is_plain(unit: Unit, subject: Subject) -> bool:
     """Whether it could run unasked: as argv, with nothing that hides, and nobody guesses what it starts."""
     analysis = subject.analysis
+    if subject.read_untrusted:
+        return False
     return analysis.is_plain and analysis.is_ascii and not unit.runs_code and not unit.is_unknown
 
 

@@ -126,3 +126,4 @@ class Sweep:
         tx.executions.prune(ended_before=before)
         tx.grants.prune(over_before=before)
         tx.glasses.prune(reviewed_before=before)
+        tx.memories.prune(before=before)

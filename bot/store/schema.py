@@ -32,7 +32,7 @@ from bot.domain.execution import storable
 from bot.domain.terms import ONE_YES, terms_to_json
 from bot.errors import Malformed
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0006", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0006", "0008", "0010")
 """Every version of the schema that this code knows, oldest first; the last is the one that it uses."""
 
 
@@ -106,6 +106,8 @@ executions = Table(
     Column("batch", Opaque),
     Column("batch_at", Integer),
     Column("batch_card", Integer),
+    Column("worded_by", Opaque),
+    Column("read_untrusted", Integer, nullable=False, server_default="0"),
     Column("command", Text),
     Column("command_hash", Opaque),
     Column("reason", Prose),

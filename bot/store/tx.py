@@ -18,6 +18,7 @@ from bot.store.factors import StoredFactors
 from bot.store.glasses import StoredGlasses
 from bot.store.grants import StoredGrants
 from bot.store.inputs import StoredInputs
+from bot.store.memories import StoredMemories
 from bot.store.nodes import StoredNodes
 from bot.store.pairings import StoredPairings
 from bot.store.switches import StoredSwitches
@@ -49,6 +50,7 @@ class OpenTx:
         "glasses",
         "grants",
         "inputs",
+        "memories",
         "nodes",
         "pairings",
         "switches",
@@ -61,6 +63,7 @@ class OpenTx:
         self.executions = StoredExecutions(connection, self._moment, self.audit)
         self.events = StoredEvents(connection, self._moment)
         self.inputs = StoredInputs(connection, self._moment)
+        self.memories = StoredMemories(connection, self._moment)
         self.cards = StoredCards(connection, self._moment)
         self.nodes = StoredNodes(connection, self._moment, self.audit)
         self.pairings = StoredPairings(connection, self._moment, self.audit)

@@ -1,0 +1,54 @@
+"""The tables of what models remember and what they took. Deliberately absent: what is owed to them (see `schema`)."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text
+
+from bot.store.schema import BigId, Opaque, metadata
+
+places = Table(
+    "agent_places",
+    metadata,
+    # Of session and place.
+    Column("digest", Text, primary_key=True),
+    # How often it was told to forget: what was asked for under another number belongs to no present past.
+    Column("generation", BigInteger, nullable=False),
+    Column("unprompted", BigInteger, nullable=False),
+)
+
+memories = Table(
+    "agent_memories",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("place_digest", Text, nullable=False),
+    Column("at", Float, nullable=False, index=True),
+    Column("body", Text, nullable=False),
+    Index(None, "place_digest", "id"),
+)
+
+asked = Table(
+    "agent_asked",
+    metadata,
+    Column("execution_id", Opaque, primary_key=True),
+    Column("place_digest", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("at", Float, nullable=False, index=True),
+)
+
+spendings = Table(
+    "agent_spendings",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("agent", Opaque, nullable=False),
+    Column("session", Opaque, nullable=False),
+    Column("person", Opaque),
+    Column("model", Opaque, nullable=False),
+    Column("requests", Integer, nullable=False),
+    Column("tokens_read", BigInteger, nullable=False),
+    Column("tokens_written", BigInteger, nullable=False),
+    Column("money_micros", BigInteger, nullable=False),
+    Column("took_s", Float, nullable=False),
+    Index(None, "at"),
+    Index(None, "agent", "at"),
+)
