@@ -266,6 +266,9 @@ def particulars(execution: Execution) -> list[tuple[str, tuple[Span, ...]]]:
         rows += [("Runs as", (visible(command.user),))] if command.user else []
         rows.append(("Limits", (_limits(command.limits),)))
         rows += _scripts(execution, command)
+    if execution.worded_by is not None:
+        read = ", which had read output or other words of unknown origin" if execution.read_untrusted else ""
+        rows.append(("Worded by", (f"the agent {in_a_line(execution.worded_by)}{read}",)))
     return rows
 
 
@@ -274,16 +277,8 @@ def asked_by(execution: Execution) -> tuple[str, tuple[Span, ...]]:
     return ("Asked by", (asker if asker == own else f"{asker} ({own})", ", ", Instant(execution.created_at)))
 
 
-def worded_by(execution: Execution) -> list[tuple[str, tuple[Span, ...]]]:
-    """The agent whose model worded it; nothing where a person did."""
-    if execution.worded_by is None:
-        return []
-    read = ", which had read output or other words of unknown origin" if execution.read_untrusted else ""
-    return [("Worded by", (f"the agent {in_a_line(execution.worded_by)}{read}",))]
-
-
 def _facts(execution: Execution) -> tuple[tuple[str, tuple[Span, ...]], ...]:
-    rows = [*particulars(execution), asked_by(execution), *worded_by(execution)]
+    rows = [*particulars(execution), asked_by(execution)]
     if execution.state in WAITING and execution.state is not S.AWAITING_APPROVAL:
         rows.append(("Expires", (Instant(execution.expires_at),)))
     if execution.decided_by is not None and execution.state not in {S.APPROVED, S.DISPATCHED}:

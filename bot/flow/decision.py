@@ -83,6 +83,11 @@ def decide(tx: Tx, policy: Policy, decider: Decider, execution_id: ExecutionId, 
     return _approve(tx, policy, decider, execution, asked, word, glass if isinstance(glass, Glass) else None)
 
 
+def stop(tx: Tx, policy: Policy, decider: Decider, execution_id: ExecutionId) -> str:
+    """End it, if this person may. All that an agent reaches of this room: nothing here is a yes."""
+    return decide(tx, policy, decider, execution_id, Word(action=Action.STOP, shown=None))
+
+
 def _refused_vote(tx: Tx, policy: Policy, decider: Decider, execution: Execution, said: object) -> str:
     if isinstance(said, Ask):
         who = ", ".join(said.deciders) or "nobody yet"

@@ -34,9 +34,24 @@ from bot.domain.verdict import Ask as AskPeople
 from bot.domain.verdict import Refuse
 from bot.errors import HomingError, StaleRow
 from bot.flow.outcome import leave
+from bot.flow.recall import is_leashed, stop_for_agent, take_in
 from bot.flow.signals import Signals
 from bot.loop import Tasks
-from bot.ports import Agent, Ask, NodeHub, Policies, Reply, Store, TurnStep, Tx, WholeOutput
+from bot.ports import (
+    Agent,
+    Ask,
+    Forget,
+    Later,
+    Learn,
+    NodeHub,
+    Policies,
+    Reply,
+    StopIt,
+    Store,
+    TurnStep,
+    Tx,
+    WholeOutput,
+)
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +145,12 @@ class Turns:
         steps: Sequence[TurnStep],
         connected: Collection[NodeFingerprint],
     ) -> None:
-        if not tx.inputs.answer(inputs, token=token):
+        waits_s = {step.input_id: step.wait_s for step in steps if isinstance(step, Later)}
+        held = tx.inputs.answer([one for one in inputs if one.id not in waits_s], token=token)
+        for one in inputs:
+            if one.id in waits_s:
+                held &= tx.inputs.release([one], token=token, not_before=tx.now + waits_s[one.id])
+        if not held:
             # The lease ran out and another turn has these inputs: nothing of this one may exist.
             raise StaleRow("the claim of this turn is over")
         for one in inputs:
@@ -142,6 +162,9 @@ class Turns:
         places = _places(tx, by_id, steps)
         for number, step in enumerate(steps):
             answered = by_id[step.input_id]
+            if isinstance(step, (Later, Learn, Forget)):
+                take_in(tx, answered, step)
+                continue
             if answered.address is None:
                 log.warning("turn.step_without_address", extra={"session": answered.session})
                 continue
@@ -152,6 +175,8 @@ class Turns:
                     _say(tx, answered, answered.address, Say(text=step.text, code=step.code), identity)
                 case WholeOutput():
                     _say(tx, answered, answered.address, ShowOutput(execution_id=step.execution_id), identity)
+                case StopIt():
+                    stop_for_agent(tx, self.policies.now, answered, step)
                 case _:
                     batch = places.get(number)
                     self._request(tx, answered, answered.address, step, connected, identity, batch=batch)
@@ -170,13 +195,10 @@ class Turns:
         if asked.person is None or asked.person_native is None:
             log.warning("turn.ask_without_person", extra={"session": asked.session})
             return
-        found = _choose_node(tx, step.node_name, connected)
+        found = _ready(tx, asked, origin, step, connected)
         if isinstance(found, str):
-            _say(tx, asked, origin, Say(text=found), identity)
-            return
-        if tx.executions.count_waiting(asked.session) >= _MAX_WAITING:
-            text = f"{_MAX_WAITING} commands of this conversation are waiting already; decide or stop some first."
-            _say(tx, asked, origin, Say(text=text), identity)
+            if found:
+                _say(tx, asked, origin, Say(text=found), identity)
             return
         replaced = None if step.instead_of is None else self._replaced(tx, step.instead_of, asked.person)
         if isinstance(replaced, str):
@@ -201,8 +223,11 @@ class Turns:
             expires_at=tx.now + _PREPARED_WITHIN_S,
             rule=refusal.rule if refusal is not None else "",
             batch=batch,
+            worded_by=step.worded_by,
+            read_untrusted=step.read_untrusted,
         )
         execution = _inserted(tx, execution, seed)
+        tx.memories.asked(execution.id, asked.session, origin.peer)
         if replaced is not None:
             _give_way(tx, replaced, execution)
         if refusal is not None:
@@ -269,6 +294,22 @@ def _draw_batch(tx: Tx, asked: Input) -> BatchId:
     ):
         attempt += 1
     return batch
+
+
+def _ready(
+    tx: Tx, asked: Input, origin: ReturnAddress, step: Ask, connected: Collection[NodeFingerprint]
+) -> Node | str:
+    """The node that it is asked for; or the words why nothing is, empty where they were said before."""
+    limit = step.unprompted_limit
+    words = None if limit is None else is_leashed(tx, asked, origin.peer, limit)
+    if words is not None:
+        return words
+    found = _choose_node(tx, step.node_name, connected)
+    if isinstance(found, str):
+        return found
+    if tx.executions.count_waiting(asked.session) >= _MAX_WAITING:
+        return f"{_MAX_WAITING} commands of this conversation are waiting already; decide or stop some first."
+    return found
 
 
 def _inserted(tx: Tx, execution: Execution, seed: str) -> Execution:
