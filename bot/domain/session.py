@@ -184,6 +184,11 @@ def parse_key(text: str) -> Session:
     return _parse_peer(text, agent, channel, raw[3:])
 
 
+def agent_of(key: SessionKey) -> AgentName:
+    """Whose session it is. All else that a key names is no address."""
+    return parse_key(key).agent
+
+
 def _parse_peer(text: str, agent: AgentName, channel: ChannelName, rest: list[str]) -> Peer:
     account = DEFAULT_ACCOUNT
     if rest and rest[0] not in _KINDS:

@@ -92,7 +92,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plain:
-    """A word that stands alone: `pending`, `grants`, `nodes`, `executions`, `whoami`, `help`."""
+    """A word that stands alone: `pending`, `grants`, `nodes`, `executions`, `whoami`, `new`, `help`."""
 
     word: str
 
@@ -133,12 +133,15 @@ USAGE: dict[str, str] = {
     "nodes": "nodes",
     "executions": "executions",
     "whoami": "whoami",
+    "new": "new",
     "help": "help",
     "pause": "pause [reason]",
     "resume": "resume",
     "break-glass": BREAK_GLASS,
     "review": REVIEW,
 }
+_OFFERED = tuple(word for word in USAGE if word not in {"new", "review"})
+"""`news` and `knew`, `preview` and `reviewed` are talk, and nearer than most slips of the finger."""
 _QUOTES = "`'\"‘’“”«»<>"
 _AROUND = (("`", "`"), ("'", "'"), ('"', '"'), ("‘", "’"), ("“", "”"), ("«", "»"))
 """What phones and copied examples put around a whole line."""
@@ -156,13 +159,12 @@ def parse_words(text: str) -> Words:
     if word == "why" and parse_id(rest) is None:
         # People ask each other why all day; only with an id is it said to us.
         return Unclear(meant=None)
-    if word in {"grant", "grants"} and rest:
-        # A name, and a word of offices: only alone is it said to us.
+    if word in {"grant", "grants", "new"} and rest:
+        # A name, a word of offices, and how many a sentence begins: only alone is it said to us.
         return Unclear(meant=None)
     if word in USAGE:
         return _exactly(word, rest)
-    # `preview` and `reviewed` are talk, and nearer to `review` than most slips of the finger.
-    near = difflib.get_close_matches(word, USAGE.keys() - {"review"}, n=1, cutoff=_NEAR)
+    near = difflib.get_close_matches(word, _OFFERED, n=1, cutoff=_NEAR)
     if not near:
         return Unclear(meant=None)
     if not rest:

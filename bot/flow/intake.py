@@ -35,6 +35,7 @@ from bot.domain.message import (
 from bot.domain.policy import decision_of
 from bot.domain.session import (
     AccountName,
+    AgentName,
     ChannelName,
     DeliveryId,
     DirectScope,
@@ -81,6 +82,8 @@ class Intake:
     """When it was last logged that somebody was ignored there, and why. In memory only."""
     fallbacks: Fallbacks = field(default_factory=dict)
     masker: Masker = field(default_factory=Masker)
+    talkers: frozenset[AgentName] = frozenset()
+    """Agents that answer talk as well."""
 
     async def message(self, message: InboundMessage) -> Answer:
         """Record a message; a repeated delivery changes nothing, and neither does one that the gate ignores."""
@@ -136,7 +139,8 @@ class Intake:
             log.info("message.repeated", extra={"channel": message.peer.channel, "delivery": message.delivery})
         self._look()
         # Talk that no turn answers shows no sign of work.
-        is_asked = not isinstance(words, (*get_args(Urgent), Unclear))
+        is_talk = isinstance(words, Unclear) and message.peer.agent not in self.talkers
+        is_asked = not isinstance(words, get_args(Urgent)) and not is_talk
         return Answer(is_working=is_new and is_asked)
 
     async def press(self, press: ButtonPress) -> Answer:

@@ -134,7 +134,8 @@ class DiscordChannel:
         return await doctor.checks(self._token, slash_commands=self._slash_commands)
 
     def _own(self, peer: Peer) -> Peer:
-        if (peer.channel, peer.account, peer.agent) != (self.name, self.account, self._identity.agent):
+        # Whichever of our agents it is: the network knows of none.
+        if (peer.channel, peer.account) != (self.name, self.account):
             raise ChannelRejected("this conversation is not one of this account on Discord")
         if peer.kind is PeerKind.GROUP or (peer.kind is PeerKind.DIRECT and peer.thread is not None):
             raise ChannelRejected("Discord has channels, their threads and direct conversations only")

@@ -149,7 +149,8 @@ class WebChannel:
         return ()
 
     def _own(self, peer: Peer) -> Peer:
-        if (peer.channel, peer.account, peer.agent) != (self.name, self.account, self._identity.agent):
+        # Whichever of our agents it is: the network knows of none.
+        if (peer.channel, peer.account) != (self.name, self.account):
             raise ChannelRejected("this conversation is not one of this account of the web chat")
         if peer.kind.value not in {"channel", "direct"}:
             raise ChannelRejected("the web chat has rooms and direct conversations only")

@@ -226,7 +226,8 @@ def peer_of(native: str, *, identity: Identity) -> Peer:
 
 def number_of(peer: Peer, *, identity: Identity) -> str:
     """The other side's number. Raises `ChannelRejected` for what is not a conversation of this account."""
-    if (peer.channel, peer.account, peer.agent) != (WHATSAPP, identity.account, identity.agent):
+    # Whichever of our agents it is: the network knows of none.
+    if (peer.channel, peer.account) != (WHATSAPP, identity.account):
         raise ChannelRejected("this conversation is not one of this WhatsApp account")
     if peer.kind is not PeerKind.DIRECT or peer.thread is not None:
         raise ChannelRejected("WhatsApp through Twilio has direct conversations only, without threads")

@@ -30,6 +30,7 @@ from bot.domain.session import (
     Session,
     SessionKey,
     ThreadId,
+    agent_of,
     format_key,
     key_for,
     parse_key,
@@ -349,3 +350,8 @@ def test_values_are_frozen_and_the_account_is_default_unless_named() -> None:
 
 def test_a_key_is_text() -> None:
     assert SessionKey("agent:main:main") == format_key(MainKey(agent=AgentName("main")))
+
+
+def test_a_key_says_whose_session_it_is() -> None:
+    assert agent_of(SessionKey("agent:ops:slack:channel:C0AB")) == "ops"
+    assert agent_of(format_key(MainKey(agent=AgentName("a:b%")))) == "a:b%"
