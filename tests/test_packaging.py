@@ -42,6 +42,7 @@ def test_the_lock_fits_what_the_project_asks_for() -> None:
     asked = [
         *project["dependencies"],
         *project["optional-dependencies"]["gateway"],
+        *project["optional-dependencies"]["model"],
         *PROJECT["dependency-groups"]["dev"],
     ]
     asked += PROJECT["build-system"]["requires"]

@@ -42,6 +42,7 @@ pending · executions · grants · nodes · whoami — what there is
 revoke <id> — take back what was always allowed
 break-glass [15m] <reason> — in an emergency, for whom the config names: your own yes is enough here; announced
 break-glass end · review <id> ok|misuse <what you found> — end it; look at somebody else's afterwards
+new — where a language model answers: begin afresh, without what was said before
 pause [reason] · resume — for owners: hand nothing over; results are still told"""
 
 
@@ -148,6 +149,8 @@ class CommandsAgent:
                 text, code = await self._nodes()
             case "whoami":
                 text, code = self._whoami(one, person), None
+            case "new":
+                text, code = "No language model answers here, so there is nothing that I could forget.", None
             case _:
                 text, code = "What I understand:", _HELP
         return Reply(input_id=one.id, text=text, code=code)
