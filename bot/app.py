@@ -19,8 +19,11 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from bot.agent.commands import CommandsAgent
-from bot.config import Settings, hears, to_fallbacks, to_gate, to_policy
+from bot.agents import Composing, composing, without_models
+from bot.announcing import announce_start
+from bot.config import Settings, to_bindings, to_fallbacks, to_gate, to_policy
 from bot.config.secrets import secrets_of
+from bot.domain.binding import Binding
 from bot.domain.command import Limits
 from bot.domain.gate import Gate
 from bot.domain.mask import Masker
@@ -29,6 +32,7 @@ from bot.domain.policy import Policy
 from bot.domain.session import AccountName, AgentName, ChannelName, DirectScope, Peer
 from bot.embedded import EmbeddedNode
 from bot.errors import ConfigError
+from bot.flow.binding import Bound
 from bot.flow.completion import Completion
 from bot.flow.delivery import Deliveries
 from bot.flow.dispatch import Dispatch
@@ -93,6 +97,10 @@ class CoreSettings:
     """What may be seen of anything that comes in or was written."""
     fallbacks: Mapping[tuple[ChannelName, AccountName], Peer] = field(default_factory=dict)
     """Where a word is left of what an account could not tell."""
+    agents: Composing = without_models
+    talkers: frozenset[AgentName] = frozenset()
+    """Agents that plain words are said to: a sign of work may be shown for them."""
+    bindings: tuple[Binding, ...] = ()
 
 
 class Core:
@@ -115,7 +123,14 @@ class Core:
         self.reports = Completion(store, self.signals, settings.masker)
         fallbacks, masker = settings.fallbacks, settings.masker
         self.inbox = Intake(
-            store, self.policies, self.signals, settings.scope, settings.gate, fallbacks=fallbacks, masker=masker
+            store,
+            self.policies,
+            self.signals,
+            settings.scope,
+            settings.gate,
+            fallbacks=fallbacks,
+            masker=masker,
+            talkers=settings.talkers,
         )
         self.heartbeat = Heartbeat(
             store, channels, clock, self.signals, notify_asker=settings.notify_asker, fallbacks=settings.fallbacks
@@ -134,7 +149,7 @@ class Core:
     async def running(self, hub: NodeHub) -> AsyncIterator[None]:
         """Run every loop and every channel; on leaving, channels close first, then the loops end."""
         settings, store, signals = self.settings, self.store, self.signals
-        agent = CommandsAgent(store, hub, self.policies)
+        agent = settings.agents(CommandsAgent(store, hub, self.policies), store, hub, self.policies)
         settled_at = self.clock.now() + settings.settling_s
         turns = Turns(store, agent, hub, self.policies, signals, settings.limits, settled_at, masker=settings.masker)
         preparation = Preparation(
@@ -167,7 +182,7 @@ class Core:
             asyncio.create_task(forever(name, step, wake, poll_s=poll_s), name=name)
             for name, (step, wake, poll_s) in steps.items()
         ]
-        accounts = Accounts(self.channels, self.inbox)
+        accounts = Accounts(self.channels, Bound(self.inbox, settings.bindings))
         try:
             await accounts.start()
             yield
@@ -178,6 +193,7 @@ class Core:
             await asyncio.gather(*loops, return_exceptions=True)
             for tasks in (turns.tasks, preparation.tasks, dispatch.tasks, self.heartbeat.tasks, self.deliveries.tasks):
                 await tasks.close()
+            await agent.close()
 
     def _capabilities_at(self, peer: Peer) -> Capabilities | None:
         channel = self.channels.get((peer.channel, peer.account))
@@ -220,7 +236,7 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None], re
             ):
                 page = settings.url_at(port)
                 with noted(settings, page):
-                    await _announce(settings, store, clock, page, announce)
+                    await announce_start(settings, store, clock, page, announce)
                     await ended.wait()
                 announce("Ending. The local node's commands end now; what other nodes run goes on and is told later.")
     finally:
@@ -230,10 +246,14 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None], re
 def core_settings(settings: Settings) -> CoreSettings:
     """The settings of the flows, in the domain's own types."""
     zone, hours = ZoneInfo(settings.display.time_zone), settings.heartbeat.active_hours
+    masker = Masker(secrets_of(settings))
     return CoreSettings(
         policy=to_policy(settings),
         gate=to_gate(settings),
-        masker=Masker(secrets_of(settings)),
+        masker=masker,
+        agents=composing(settings, masker),
+        talkers=frozenset(AgentName(one.name) for one in settings.agents),
+        bindings=to_bindings(settings),
         agent=AgentName(settings.agent.name),
         scope=settings.session.dm_scope,
         limits=settings.execution.limits,
@@ -311,26 +331,6 @@ async def _embedded(settings: Settings, identity: KeyPair, store: OpenStore, por
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
-
-
-async def _announce(
-    settings: Settings, store: OpenStore, clock: Clock, page: str, announce: Callable[[str], None]
-) -> None:
-    """Where to go, and what to do first."""
-    for section in settings.accounts():
-        announce(f"{section.channel} ({section.account}) hears: {hears(section)}.")
-    if not settings.web.enabled:
-        announce("The gateway runs. The web chat is off ([web] enabled).")
-        return
-    directory = to_policy(settings).directory
-    known = {person.native for person in await store.chat_log.people()}
-    for owner in directory.expand(settings.owners):
-        natives = [own.partition(":")[2] for own in directory.ids_of(owner) if own.startswith("web:")]
-        if natives and natives[0] not in known:
-            link = await invite(store.chat_log, native=natives[0], name=owner, now=clock.now())
-            announce(f"Open this link once; it signs you in as {owner}:\n\n    {page}{link}\n")
-    announce(f"The web chat is at {page}. Go into a room and write: run uptime")
-    announce("Another link: homing invite <name>. What is wrong, if anything: homing doctor. Ctrl-C ends it.")
 
 
 async def invitation(page: str, store: OpenStore, *, native: str, name: str, now: float) -> str:

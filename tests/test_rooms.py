@@ -46,6 +46,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bot.witnesses": (*PORTS, "bot.loop", "bot.config", "bot.flow"),
     "bot.doctor": (*PORTS, "bot.config", "bot.store", "bot.inquiry", "bot.networks", "bot.presence"),
     "bot.demo": (*GROUND, "bot.demo"),
+    "bot.agents": (*PORTS, "bot.config", "bot.agent"),
+    "bot.announcing": (*PORTS, "bot.config", "bot.store", "channels.web"),
     "bot.app": (*PORTS, "bot", "channels"),
     "bot.cli": ("bot",),
     "bot.__main__": ("bot.cli",),
@@ -191,7 +193,7 @@ def test_only_the_composition_root_imports_channels() -> None:
     importers = {
         name_of(path) for path in modules("bot") for _, imported in imports_of(path) if imported.startswith("channels")
     }
-    assert importers == {"bot.app", "bot.networks"}
+    assert importers == {"bot.app", "bot.networks", "bot.announcing"}
 
 
 def test_the_node_and_what_it_stands_on_need_few_packages() -> None:

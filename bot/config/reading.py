@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from bot.config.accounts import AccountSection
+from bot.config.agents import AgentsSection
 from bot.config.rules import disagreements
 from bot.config.settings import ENV_DELIMITER, ENV_PREFIX, Settings
 from bot.config.values import did_you_mean
@@ -159,6 +160,11 @@ class _Reader:
         for key in _keys_of(model, SecretStr):
             if f"{key}_file" in section:
                 self._read_secret(loc, key, section)
+        if issubclass(model, AgentsSection) and not section.keys() & {"api_key", "api_key_file", "base_url"}:
+            # Another address gets no key that was meant for the provider.
+            name = model.environment.get(str(section.get("model")).partition(":")[0])
+            if name is not None and self._environ.get(name):
+                section["api_key"] = self._environ[name]
         if issubclass(model, AccountSection) and section.get("account", DEFAULT_ACCOUNT) == DEFAULT_ACCOUNT:
             for key, name in model.environment.items():
                 if key not in section and f"{key}_file" not in section and self._environ.get(name):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import zip_longest
 
 from bot.config.admissions import account_disagreements, account_warnings, conversation, listed_people
+from bot.config.bindings import agent_disagreements
 from bot.config.people import RuleSection
 from bot.config.settings import Settings
 from bot.config.values import did_you_mean
@@ -104,6 +105,7 @@ def disagreements(settings: Settings) -> Iterator[tuple[str, str]]:
         yield from _unknown("break_glass.reviewers", settings.break_glass.reviewers or (), names)
         yield from _unknown_groups("break_glass.node", settings.break_glass.node, settings)
     yield from account_disagreements(settings)
+    yield from agent_disagreements(settings)
 
 
 def _unknown_groups(key: str, listed: tuple[str, ...], settings: Settings) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.config.accounts import AccountSection, DiscordSection, SlackSection, WhatsAppSection
+from bot.config.agents import MAX_AGENTS, AgentsSection
 from bot.config.audit import AuditSection
 from bot.config.execution import ExecutionSection
 from bot.config.glass import BreakGlassSection
@@ -173,6 +174,12 @@ class Settings(BaseSettings):
         ],
         json_schema_extra={"is_left_out": True},
     )
+    agents: tuple[AgentsSection, ...] = Field(
+        default=(),
+        max_length=MAX_AGENTS,
+        examples=[{"name": "main", "model": "anthropic:claude-sonnet-4-5", "api_key": "${ANTHROPIC_API_KEY}"}],
+        json_schema_extra={"is_left_out": True},
+    )
     people: tuple[PersonSection, ...] = Field(
         default=(),
         examples=[{"name": "owner", "ids": ["web:owner"], "roles": ["sre"]}],
@@ -264,6 +271,7 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Values that may stand in no log line and no message."""
         found = [secret for account in self.accounts() for secret in account.secrets()]
+        found += [agent.api_key.get_secret_value() for agent in self.agents if agent.api_key is not None]
         if self.audit.heads_token is not None:
             found.append(self.audit.heads_token.get_secret_value())
         if self.store.url is not None:

@@ -153,6 +153,17 @@ def check_conversation(text: str) -> str:
     return text
 
 
+def check_binding(text: str) -> str:
+    """A channel, an account of it, or one conversation. Raises `ValueError`."""
+    channel, _, account = text.partition(":")
+    if account and ":" not in account and account not in frozenset(PeerKind):
+        check_place(channel)
+        return text
+    if check_place(text) == ANYONE:
+        raise ValueError("is everywhere; give [agent] the name of the agent that answers everywhere")
+    return text
+
+
 def check_pattern(text: str) -> str:
     """Words of a command with `*` for one word and `**` for the rest. Raises `ValueError`."""
     try:

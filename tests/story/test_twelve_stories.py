@@ -1,8 +1,11 @@
-"""The twelve stories that the house is built around, each on SQLite and on PostgreSQL."""
+"""The twelve stories that the house is built around: on SQLite and on PostgreSQL, asked by a person and by a model."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
 
 from bot.domain.execution import ExecutionState
 from bot.domain.message import Action, PostKind
@@ -10,11 +13,29 @@ from bot.domain.session import PeerKind
 from tests.platforms.faults import Fault
 from tests.platforms.forms import code_of
 from tests.story.cast import a_peer
-from tests.story.conftest import MakeWorld
+from tests.story.conftest import a_world
+from tests.story.models import a_model_world
 from tests.story.puppet import a_result
 from tests.story.world import World
 
 OPS, DEPLOYS = a_peer("ops", thread="17"), a_peer("deploys", channel="slack")
+
+
+@pytest.fixture(params=["a person", "a model"])
+def asks(request: pytest.FixtureRequest) -> str:
+    """Who asks for the commands: a person in exact words, or the agent after a person's plain ones."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def either_world(either_url: str, asks: str) -> AsyncIterator[World]:
+    if asks == "a person":
+        async with a_world(either_url) as world:
+            yield world
+        return
+    wire = "openai" if either_url.startswith("sqlite") else "anthropic"
+    async with a_model_world(either_url, wire=wire) as (world, _):
+        yield world
 
 
 async def test_the_result_returns_to_the_place_that_asked(either_world: World) -> None:
@@ -166,13 +187,11 @@ async def test_f088_a_node_that_vanishes_after_the_hand_over_runs_nothing_twice(
     assert [started for _, started in world.puppets.starts] == [asked.id]
 
 
-async def test_f098_an_answer_lost_after_the_effect_leaves_one_visible_message(
-    either_url: str, open_at: MakeWorld
-) -> None:
-    async with open_at(either_url) as world:
-        asked = await world.ask_and_approve(OPS, "ada", "uptime")
-        await world.settled()
-        lost = world.platform.order(Fault.LOST_ANSWER)
-        await world.finish(asked, "up 3 days")
-        await world.told_once(asked, containing="up 3 days")
-        assert lost.met == 1
+async def test_f098_an_answer_lost_after_the_effect_leaves_one_visible_message(either_world: World) -> None:
+    world = either_world
+    asked = await world.ask_and_approve(OPS, "ada", "uptime")
+    await world.settled()
+    lost = world.platform.order(Fault.LOST_ANSWER)
+    await world.finish(asked, "up 3 days")
+    await world.told_once(asked, containing="up 3 days")
+    assert lost.met == 1

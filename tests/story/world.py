@@ -62,6 +62,8 @@ class World:
     settings: CoreSettings
     accounts: Sequence[tuple[str, str]]
     capabilities: Capabilities | None = None
+    asks_with: str = "run {}"
+    """The words in which people ask: an instruction, or plain words where a model answers."""
     wrap: Callable[[Channel], Channel] | None = None
     """What stands between the core and a channel, where a story needs something there."""
     _store: OpenStore | None = None
@@ -144,11 +146,19 @@ class World:
 
     async def ask(self, peer: Peer, person: str = "ada", command: str = "uptime") -> Asked:
         """`run <command>`, until its card (or the refusal) stands as an answer to it."""
-        return await self.answered(peer, person, await self.say(peer, person, f"run {command}"))
+        return await self.answered(peer, person, await self.say(peer, person, self.asks_with.format(command)))
 
     async def answered(self, peer: Peer, person: str, message_id: MessageId) -> Asked:
+        is_card = {True} if self.asks_with != "run {}" else {True, False}
         card = await self.platform.until(
-            lambda: next((posted for posted in self.platform.at(peer) if posted.reply_to == message_id), None),
+            lambda: next(
+                (
+                    posted
+                    for posted in self.platform.at(peer)
+                    if posted.reply_to == message_id and (posted.execution is not None) in is_card
+                ),
+                None,
+            ),
             f"an answer to {message_id} in {peer.id}",
             within_s=WITHIN_S,
         )

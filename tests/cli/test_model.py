@@ -1,0 +1,85 @@
+"""A gateway with and without the packages of a model: what it imports, what it says, and that it runs."""
+
+from __future__ import annotations
+
+import json
+import sysconfig
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from bot.config.bindings import EXTRA
+from tests.cli.terminal import ROOT, Terminal
+from tests.cli.test_processes import started
+
+MODEL_PACKAGES = frozenset({"pydantic_ai", "openai", "anthropic", "httpx2", "tiktoken", "genai_prices"})
+"""What the extra brings; the last ones come with the others."""
+_WATCH = """
+import atexit, json, os, sys
+
+if os.environ["FARM"]:
+    sys.path[:] = [path for path in sys.path if not path.endswith("site-packages")] + [os.environ["FARM"]]
+
+def write():
+    with open(f"{os.environ['SEEN']}.{os.getpid()}", "w") as file:
+        json.dump(sorted({name.partition(".")[0] for name in sys.modules}), file)
+
+atexit.register(write)
+"""
+AGENT = """
+[[agents]]
+name = "main"
+model = "openai:test-1"
+base_url = "http://127.0.0.1:9/v1"
+api_key = "sk-x"
+"""
+
+
+def environment(tmp_path: Path, *, is_installed: bool) -> dict[str, str]:
+    """In which every process writes at its end what it had imported; without the extra's packages where asked for."""
+    (tmp_path / "watch").mkdir()
+    (tmp_path / "watch" / "sitecustomize.py").write_text(_WATCH)
+    farm = tmp_path / "farm"
+    farm.mkdir()
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if entry.name.partition(".")[0] not in MODEL_PACKAGES:
+            (farm / entry.name).symlink_to(entry)
+    return {
+        "PYTHONPATH": f"{tmp_path / 'watch'}:{ROOT}",
+        "FARM": "" if is_installed else str(farm),
+        "SEEN": str(tmp_path / "seen"),
+    }
+
+
+def imported(terminal: Terminal, tmp_path: Path, config: str, *, is_installed: bool) -> list[set[str]]:
+    """What each process of a gateway had imported that starts and ends."""
+    (terminal.folder / "config.toml").write_text(f"[gateway]\nport = 0\n{config}")
+    with started(terminal, "run", **environment(tmp_path, is_installed=is_installed)) as gateway:
+        gateway.wait_for(lambda: "The web chat is at" in gateway.said())
+        ended = gateway.end()
+    assert ended.code == 0
+    return [set(json.loads(path.read_text())) for path in tmp_path.glob("seen.*")]
+
+
+@pytest.mark.parametrize("is_installed", [True, False], ids=["installed", "not installed"])
+def test_a_gateway_without_a_model_imports_none_of_it_and_runs_without_it(
+    terminal: Terminal, tmp_path: Path, is_installed: bool
+) -> None:
+    seen = imported(terminal, tmp_path, "", is_installed=is_installed)
+    assert any("sqlalchemy" in modules for modules in seen), "the gateway's own process was watched"
+    assert [modules & MODEL_PACKAGES for modules in seen] == [set() for _ in seen]
+
+
+def test_a_gateway_with_a_model_imports_it_so_the_watch_can_fail(terminal: Terminal, tmp_path: Path) -> None:
+    seen = imported(terminal, tmp_path, AGENT, is_installed=True)
+    assert any(modules >= {"pydantic_ai", "openai"} for modules in seen)
+
+
+def test_a_model_without_its_packages_is_a_fault_with_its_remedy(terminal: Terminal, tmp_path: Path) -> None:
+    (terminal.folder / "config.toml").write_text(AGENT)
+    ended = terminal.homing("config", "check", within_s=30.0, **environment(tmp_path, is_installed=False))
+    assert ended.code == 1
+    assert f"agents: need packages that are not installed; in Homing's checkout: {EXTRA}" in ended.out + ended.err
+    names = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(EXTRA.partition("[")[2].partition("]")[0].split(",")) <= set(names)

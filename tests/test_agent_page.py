@@ -1,0 +1,43 @@
+"""docs/AGENT.md: its configurations load and mean what the page says, and its keys and tools are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bot.agent.model.profile import MAX_UNPROMPTED, TOOLS
+from bot.config import load_settings, to_bindings, warnings
+from bot.domain.binding import bound
+from bot.domain.session import AgentName, ChannelName, NativeId, Peer, PeerKind
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "AGENT.md").read_text(encoding="utf-8")
+HOSTED, LOCAL = re.findall(r"```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+OWNERS = 'owners = ["owner"]\n[[people]]\nname = "owner"\nids = ["web:owner"]\n'
+
+
+def test_the_pages_hosted_model_takes_its_key_from_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(OWNERS + HOSTED)
+    settings = load_settings(tmp_path / "config.toml", {"ANTHROPIC_API_KEY": "sk-env"})
+    assert warnings(settings) == ()
+    (agent,) = settings.agents
+    assert agent.api_key is not None
+    assert agent.api_key.get_secret_value() == "sk-env"
+    assert agent.money_a_day == 5.0
+
+
+def test_the_pages_local_model_gets_no_key_that_is_another_s_and_its_binding_counts(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(OWNERS + LOCAL.replace("…", "x"))
+    settings = load_settings(tmp_path / "config.toml", {"OPENAI_API_KEY": "sk-env"})
+    assert [agent.api_key for agent in settings.agents] == [None, None]
+    room = Peer(agent=AgentName("main"), channel=ChannelName("slack"), kind=PeerKind.CHANNEL, id=NativeId("C0OPS"))
+    assert bound(room, to_bindings(settings)).agent == "ops"
+
+
+def test_every_key_and_every_tool_of_the_page_is_one() -> None:
+    example = (ROOT / "config.example.toml").read_text(encoding="utf-8")
+    for block in (HOSTED, LOCAL):
+        for key in re.findall(r"^([a-z_]+) = ", block.partition("[[slack]]")[0], re.MULTILINE):
+            assert f"\n# {key}: " in example, key
+    assert re.findall(r"^\| `([a-z]+)` \|", PAGE, re.MULTILINE) == list(TOOLS)
+    assert f"`max_unprompted` ({MAX_UNPROMPTED})" in PAGE
