@@ -13,11 +13,14 @@ from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState
 from bot.domain.glass import ANNOUNCED, Glass, GlassState
 from bot.domain.node import Node, Pairing
 from bot.domain.session import MessageId, SessionKey, format_key
+from bot.domain.spending import DAY_S, Spent
 from bot.ports import Paused, Tx
 
 S = ExecutionState
 MAX_COUNTED = 1_000
 """Up to so many rows of a state are counted; more is said as that many."""
+MAX_SESSIONS_SHOWN = 20
+"""Of those that took the most of their models: who looks for what costs so much finds it among them."""
 HEARD_WITHIN_S = 90.0
 """Thrice the time between two notes of a connection in the store: a node heard from within it counts as connected."""
 OPEN = frozenset(S) - FINAL
@@ -36,6 +39,10 @@ class Standing:
     """Untold ones only."""
     oldest_untold_at: float | None
     nodes: Sequence[Node]
+    spendings: Sequence[tuple[str, Spent]] = ()
+    """What the models of each agent took within a day."""
+    session_spendings: Sequence[tuple[str, SessionKey, Spent]] = ()
+    """The sessions of which that is the most."""
     glasses: Sequence[Glass] = ()
     """Open, or not reviewed yet."""
     unheard: Sequence[EventId] = ()
@@ -52,6 +59,14 @@ def standing(tx: Tx) -> Standing:
         events={state: len(listed) for state, listed in events.items()},
         oldest_untold_at=min(oldest, default=None),
         nodes=tx.nodes.listing(),
+        spendings=[(agent, spent) for agent, _, spent in tx.memories.spendings(since=tx.now - DAY_S)],
+        session_spendings=[
+            (agent, session, spent)
+            for agent, session, spent in tx.memories.spendings(
+                since=tx.now - DAY_S, by_session=True, limit=MAX_SESSIONS_SHOWN
+            )
+            if session is not None
+        ],
         glasses=tx.glasses.listing(frozenset(GlassState) - {GlassState.REVIEWED}, limit=MAX_COUNTED),
         unheard=[
             event.id

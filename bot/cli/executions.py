@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli import shown
+from bot.cli import agents, shown
 from bot.cli.glass import form as glass_form
 from bot.cli.glass import state_words as glass_words
 from bot.cli.opened import with_store
@@ -48,7 +48,9 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     may_run = gateway.runs is not False
     if as_json:
         accounts = [_account_form(one) for one in _accounts(settings)]
-        shown.document({"gateway": asdict(gateway), **_standing_form(now, may_run=may_run), "accounts": accounts})
+        stands = _standing_form(now, may_run=may_run)
+        models = agents.form(settings, now)
+        shown.document({"gateway": asdict(gateway), **stands, "accounts": accounts, "models": models})
         return
     times = shown.Times(settings.display.time_zone)
     shown.line(f"gateway     {_gateway(gateway)}")
@@ -71,6 +73,8 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
         shown.line("node        none has ever connected")
     for account in _accounts(settings):
         shown.line(f"account     {account.channel} ({account.account}): {account.hears}")
+    for line in agents.lines(settings, now):
+        shown.line(line)
 
 
 def _gateway(seen: Seen) -> str:

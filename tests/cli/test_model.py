@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import sysconfig
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from bot.cli.opened import WallClock
 from bot.config.bindings import EXTRA
-from tests.cli.terminal import ROOT, Terminal
+from bot.domain.session import SessionKey, agent_of
+from bot.domain.spending import Spending, Spent
+from bot.ports import Tx
+from bot.store import open_store
+from tests.cli.terminal import CONFIG, ROOT, Terminal
 from tests.cli.test_processes import started
 
 MODEL_PACKAGES = frozenset({"pydantic_ai", "openai", "anthropic", "httpx2", "tiktoken", "genai_prices"})
@@ -83,3 +89,47 @@ def test_a_model_without_its_packages_is_a_fault_with_its_remedy(terminal: Termi
     assert f"agents: need packages that are not installed; in Homing's checkout: {EXTRA}" in ended.out + ended.err
     names = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert set(EXTRA.partition("[")[2].partition("]")[0].split(",")) <= set(names)
+
+
+def _spend(spending: Spending, tx: Tx) -> None:
+    tx.memories.spend(spending)
+
+
+async def test_status_says_what_models_took_within_a_day(terminal: Terminal) -> None:
+    config = f"{CONFIG}{AGENT}".replace('api_key = "sk-x"', 'api_key = "sk-x"\ncurrency = "EUR"')
+    (terminal.folder / "config.toml").write_text(config)
+    store = open_store(terminal.url, clock=WallClock(), gateway=True)
+    try:
+        for session, tokens in (("agent:main:web:channel:ops", 900), ("agent:main:main", 100), ("agent:old:main", 7)):
+            spending = Spending(
+                agent=agent_of(SessionKey(session)),
+                session=SessionKey(session),
+                person=None,
+                model="openai:test-1",
+                spent=Spent(
+                    turns=1, requests=2, tokens_read=tokens, tokens_written=1, money_micros=1_250_000, took_s=2
+                ),
+            )
+            await store.write(partial(_spend, spending))
+    finally:
+        await store.close()
+
+    shown = terminal.homing("status").out
+    main = "agent       main (openai:test-1): 2 turns, 4 requests, 1000 tokens read and 2 written, 2.50 EUR, 4.0 s"
+    assert f"{main} within a day\n" in shown
+    assert "agent       old (no model any more): 1 turns" in shown
+    form = terminal.homing("status", "--json").json()["models"]
+    assert [(one["name"], one["money"], one["tokens_read"]) for one in form["agents"]] == [
+        ("main", 2.5, 1_000),
+        ("old", 1.25, 7),
+    ]
+    assert [one["session"] for one in form["sessions"]] == [
+        "agent:main:web:channel:ops",
+        "agent:main:main",
+        "agent:old:main",
+    ]
+
+
+def test_status_is_silent_about_models_where_there_are_none(terminal: Terminal) -> None:
+    (terminal.folder / "config.toml").write_text(CONFIG)
+    assert "agent " not in terminal.homing("status").out

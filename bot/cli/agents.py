@@ -1,0 +1,52 @@
+"""What `homing status` says of agents: what their models took within a day, and which sessions took the most of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bot.domain.parts import duration
+from bot.domain.spending import MICROS, Spent
+from bot.inquiry import Standing
+
+if TYPE_CHECKING:
+    from bot.config import Settings
+
+
+def lines(settings: Settings, now: Standing) -> Iterator[str]:
+    """One line an agent; nothing where none has a model, and none had within the day."""
+    currencies = {agent.name: agent.currency for agent in settings.agents}
+    spent = dict(now.spendings)
+    for name in dict.fromkeys((*currencies, *spent)):
+        took = spent.get(name, Spent())
+        model = next((agent.model for agent in settings.agents if agent.name == name), "no model any more")
+        yield f"agent       {name} ({model}): {_words(took, currencies.get(name, ''))} within a day"
+
+
+def _words(spent: Spent, currency: str) -> str:
+    money = f", {spent.money_micros / MICROS:.2f} {currency}" if spent.money_micros else ""
+    return (
+        f"{spent.turns} turns, {spent.requests} requests, {spent.tokens_read} tokens read and "
+        f"{spent.tokens_written} written{money}, {duration(spent.took_s)}"
+    )
+
+
+def form(settings: Settings, now: Standing) -> dict[str, object]:
+    currencies = {agent.name: agent.currency for agent in settings.agents}
+    return {
+        "agents": [{"name": name, "currency": currencies.get(name), **_form(spent)} for name, spent in now.spendings],
+        "sessions": [
+            {"agent": name, "session": session, **_form(spent)} for name, session, spent in now.session_spendings
+        ],
+    }
+
+
+def _form(spent: Spent) -> dict[str, object]:
+    return {
+        "turns": spent.turns,
+        "requests": spent.requests,
+        "tokens_read": spent.tokens_read,
+        "tokens_written": spent.tokens_written,
+        "money": spent.money_micros / MICROS,
+        "took_s": round(spent.took_s, 3),
+    }
