@@ -39,6 +39,7 @@ def composing(settings: Settings, masker: Masker) -> Composing:
             model=one.model,
             instructions=one.instructions,
             tools=frozenset(one.tools),
+            ack_max_chars=(one.heartbeat or settings.heartbeat).ack_max_chars,
             memory_tokens=one.memory_tokens,
             timeout_s=one.timeout,
             unprompted_limit=one.max_unprompted,

@@ -14,15 +14,16 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
 from bot.agent.commands import CommandsAgent
 from bot.agents import Composing, composing, without_models
 from bot.announcing import announce_start
+from bot.clockwork import to_cadences, to_hooks, to_planned
 from bot.config import Settings, to_bindings, to_fallbacks, to_gate, to_policy
 from bot.config.secrets import secrets_of
+from bot.console.hooks import Hooks
 from bot.domain.binding import Binding
 from bot.domain.command import Limits
 from bot.domain.gate import Gate
@@ -41,7 +42,7 @@ from bot.flow.glass_watch import GlassWatch
 from bot.flow.heartbeat import Channels, Heartbeat
 from bot.flow.intake import Intake
 from bot.flow.prepare import Preparation
-from bot.flow.schedule import ActiveHours, Schedule
+from bot.flow.schedule import Cadence, Planned, Schedule
 from bot.flow.signals import Signals
 from bot.flow.sweep import Sweep
 from bot.flow.turn import SETTLING_S, Turns
@@ -86,8 +87,8 @@ class CoreSettings:
     limits: Limits = field(default_factory=Limits)
     lost_after_s: float = 600.0
     retention_s: float = 30 * 86_400.0
-    cadence_every_s: float = 0.0
-    active_hours: ActiveHours | None = None
+    cadences: tuple[Cadence, ...] = ()
+    planned: tuple[Planned, ...] = ()
     poll_s: float = POLL_S
     sweep_s: float = SWEEP_S
     settling_s: float = SETTLING_S
@@ -161,9 +162,8 @@ class Core:
             store=store,
             clock=self.clock,
             signals=signals,
-            agent=settings.agent,
-            every_s=settings.cadence_every_s,
-            active_hours=settings.active_hours,
+            cadences=settings.cadences,
+            planned=settings.planned,
         )
         steps = {
             "turn": (turns.step, signals.turn, settings.poll_s),
@@ -221,7 +221,7 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None], re
         core = Core(core_settings(settings), store, channels, clock, signals)
         await note_policy(store, core.policies.now, "policy_loaded")
         hub = Hub(identity, core.reports, on_connect=signals.all)
-        server.add_routes(hub.routes())
+        server.add_routes([*hub.routes(), *Hooks(to_hooks(settings), store, signals, clock.now).routes()])
         # Bound before the loops run: a gateway that cannot listen takes in nothing and tells nothing. Served after:
         # whoever comes first waits for a moment, and is not sent away.
         with _bound(settings) as door:
@@ -245,7 +245,6 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None], re
 
 def core_settings(settings: Settings) -> CoreSettings:
     """The settings of the flows, in the domain's own types."""
-    zone, hours = ZoneInfo(settings.display.time_zone), settings.heartbeat.active_hours
     masker = Masker(secrets_of(settings))
     return CoreSettings(
         policy=to_policy(settings),
@@ -259,8 +258,8 @@ def core_settings(settings: Settings) -> CoreSettings:
         limits=settings.execution.limits,
         lost_after_s=settings.execution.lost_after_s,
         retention_s=settings.execution.retention_days * 86_400.0,
-        cadence_every_s=settings.heartbeat.every_s,
-        active_hours=None if hours is None else ActiveHours(start=hours.start, end=hours.end, zone=zone),
+        cadences=to_cadences(settings),
+        planned=to_planned(settings),
         notify_asker=settings.display.notify_asker,
         fallbacks=to_fallbacks(settings),
     )

@@ -14,7 +14,7 @@ from bot.domain.glass import ANNOUNCED, Glass, GlassState
 from bot.domain.node import Node, Pairing
 from bot.domain.session import MessageId, SessionKey, format_key
 from bot.domain.spending import DAY_S, Spent
-from bot.ports import Paused, Tx
+from bot.ports import Paused, Tick, Tx
 
 S = ExecutionState
 MAX_COUNTED = 1_000
@@ -47,6 +47,8 @@ class Standing:
     """Open, or not reviewed yet."""
     unheard: Sequence[EventId] = ()
     """Announcements of break-glass that nobody was told, or not yet because their channel is closed."""
+    ticks: Sequence[Tick] = ()
+    """When each cadence and schedule comes next, and what became of its last time."""
 
 
 def standing(tx: Tx) -> Standing:
@@ -74,6 +76,7 @@ def standing(tx: Tx) -> Standing:
             for event in events[state]
             if event.identity.startswith(ANNOUNCED)
         ],
+        ticks=tx.ticks.listing(),
     )
 
 

@@ -400,6 +400,8 @@ class Tx(Protocol):
     def audit(self) -> Audit: ...
     @property
     def memories(self) -> Memories: ...
+    @property
+    def ticks(self) -> Ticks: ...
 
 
 class Executions(Protocol):
@@ -603,6 +605,10 @@ class Inputs(Protocol):
 
         Deliveries are recorded side by side, so one that is older than the newest may have been missed.
         """
+        ...
+
+    def has_waiting(self, session: SessionKey) -> bool:
+        """Whether anything waits for a turn of this session, or is in one."""
         ...
 
     def newest_address(self, session: SessionKey) -> ReturnAddress | None:
@@ -874,14 +880,39 @@ class Past:
     """How much was asked for there since a person last spoke."""
 
 
+class Ticks(Protocol):
+    """When each cadence and schedule comes next, and what became of its last time."""
+
+    def get(self, name: str) -> Tick | None: ...
+
+    def lock(self, name: str, *, spec: str) -> Tick:
+        """The row, made if need be, for a change. Where its `spec` is another than this one it begins anew."""
+        ...
+
+    def set(self, name: str, *, due_at: float, said: str, has_run: bool) -> None: ...
+    def listing(self) -> Sequence[Tick]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    name: str
+    """`heartbeat:main`, `schedule:nightly`."""
+    spec: str
+    """How often it comes, as the config had it when the next time was reckoned."""
+    due_at: float | None
+    """None where no time was reckoned yet."""
+    ran_at: float | None
+    said: str
+    """`done`, or why it was skipped."""
+    said_at: float
+
+
 class Switches(Protocol):
     """Stored switches that transactions read."""
 
     def paused(self) -> Paused | None: ...
     def pause(self, *, by: str, reason: str) -> None: ...
     def resume(self, *, by: str | None = None) -> None: ...
-    def last_cadence_at(self, session: SessionKey) -> float | None: ...
-    def mark_cadence(self, session: SessionKey) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bot.doctor": (*PORTS, "bot.config", "bot.store", "bot.inquiry", "bot.networks", "bot.presence"),
     "bot.demo": (*GROUND, "bot.demo"),
     "bot.agents": (*PORTS, "bot.config", "bot.agent"),
+    "bot.clockwork": (*PORTS, "bot.config", "bot.flow", "bot.console"),
+    "bot.console": (*PORTS, "bot.loop", "bot.flow", "bot.console"),
     "bot.announcing": (*PORTS, "bot.config", "bot.store", "channels.web"),
     "bot.app": (*PORTS, "bot", "channels"),
     "bot.cli": ("bot",),

@@ -14,6 +14,7 @@ from bot.domain.command import parse_request
 from bot.domain.event import Input, InputKind
 from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState
 from bot.domain.grant import line as grant_line
+from bot.domain.hook import parse_hook
 from bot.domain.node import Pairing
 from bot.domain.parts import duration
 from bot.domain.render import LISTED_CHARS
@@ -28,6 +29,7 @@ _LISTED = 15
 """Lines of a list in the chat: what a phone shows without scrolling; `homing executions` shows more."""
 _MAX_STEPS = 40
 """An execution has some ten; refused votes of a busy room may be many."""
+_INSTRUCTIONS = frozenset({InputKind.MESSAGE, InputKind.COMMAND})
 _ELSEWHERE = "(asked in another conversation; write to me alone: pending)"
 
 _HELP = """run <command> — ask for a command; people approve it before it runs
@@ -53,11 +55,21 @@ class CommandsAgent:
     policies: Policies
 
     async def answer(self, inputs: Sequence[Input]) -> Sequence[TurnStep]:
-        """One step for each message that is an instruction; nothing for talk, ends and the clock."""
+        """One step for each message that is an instruction; nothing for talk, ends and looks.
+
+        Words of the config and of the terminal are told as they are: there is nobody here to answer them.
+        """
         steps: list[TurnStep] = []
         for one in inputs:
-            if one.kind is InputKind.MESSAGE and one.address is not None and one.person is not None:
+            if one.address is None or one.person is None:
+                continue
+            if one.kind in _INSTRUCTIONS:
                 steps += await self._answer_one(one, one.person)
+            elif one.kind in {InputKind.SCHEDULE, InputKind.OPERATOR}:
+                steps.append(Reply(input_id=one.id, text=one.text))
+            elif one.kind is InputKind.HOOK:
+                said = parse_hook(one.text)
+                steps.append(Reply(input_id=one.id, text=said.says, code=said.lines() or None))
         return steps
 
     async def _answer_one(self, one: Input, person: PersonId) -> list[TurnStep]:

@@ -1,10 +1,11 @@
-"""What `homing status` says of agents: what their models took within a day, and which sessions took the most of it."""
+"""What `homing status` says of agents: what their models took within a day, and when they are woken next."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bot.cli import shown
 from bot.domain.parts import duration
 from bot.domain.spending import MICROS, Spent
 from bot.inquiry import Standing
@@ -23,6 +24,23 @@ def lines(settings: Settings, now: Standing) -> Iterator[str]:
         yield f"agent       {name} ({model}): {_words(took, currencies.get(name, ''))} within a day"
 
 
+def clock_lines(settings: Settings, now: Standing, times: shown.Times) -> Iterator[str]:
+    """One line for each cadence and schedule of the config: what became of its last time, and when it comes next."""
+    from bot.config.woken import heartbeats
+
+    wanted = [f"heartbeat:{name}" for _, name, section in heartbeats(settings) if section.every > 0]
+    wanted += [f"schedule:{one.name}" for one in settings.schedule]
+    known = {tick.name: tick for tick in now.ticks}
+    for name in wanted:
+        tick = known.get(name)
+        if tick is None or tick.due_at is None:
+            yield f"clock       {name}: no gateway has looked at it yet"
+            continue
+        ran = "never ran" if tick.ran_at is None else f"ran {times.at(tick.ran_at)}"
+        said = "" if tick.said in ("done", "planned") else f", last {tick.said}"
+        yield f"clock       {name}: {ran}{said}, next {times.at(tick.due_at)}"
+
+
 def _words(spent: Spent, currency: str) -> str:
     money = f", {spent.money_micros / MICROS:.2f} {currency}" if spent.money_micros else ""
     return (
@@ -35,6 +53,9 @@ def form(settings: Settings, now: Standing) -> dict[str, object]:
     currencies = {agent.name: agent.currency for agent in settings.agents}
     return {
         "agents": [{"name": name, "currency": currencies.get(name), **_form(spent)} for name, spent in now.spendings],
+        "clocks": [
+            {"name": tick.name, "ran_at": tick.ran_at, "said": tick.said, "next_at": tick.due_at} for tick in now.ticks
+        ],
         "sessions": [
             {"agent": name, "session": session, **_form(spent)} for name, session, spent in now.session_spendings
         ],

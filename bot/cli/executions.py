@@ -73,7 +73,7 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
         shown.line("node        none has ever connected")
     for account in _accounts(settings):
         shown.line(f"account     {account.channel} ({account.account}): {account.hears}")
-    for line in agents.lines(settings, now):
+    for line in (*agents.lines(settings, now), *agents.clock_lines(settings, now, times)):
         shown.line(line)
 
 

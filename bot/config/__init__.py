@@ -10,6 +10,8 @@ sections   what the models are made of
 values     lengths of time, sizes, hours of the day, ids and places as people write them
 reading    file and environment -> Settings, or every fault at once
 rules      Settings -> the domain's Policy, and what is odd about it
+clock      the models of [heartbeat], [[schedule]] and [[hook]]
+woken      what those are wrong about together, and whose cadences there are
 bindings   Settings -> which agent answers where
 admissions Settings -> the domain's Gate and the fallbacks of the accounts
 secrets    Settings -> every value that is secret, for what masks them

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
 
+from bot.config.clock import HeartbeatSection
 from bot.config.sections import Section, Word, as_list
 from bot.config.values import Length, check_address, check_binding
 
@@ -55,6 +56,9 @@ class AgentsSection(Section):
         max_length=200,
         description='Where it answers: a channel ("slack"), an account of it ("slack:second"), or one conversation '
         '("slack:channel:C0OPS"). The most specific of all agents counts.',
+    )
+    heartbeat: HeartbeatSection | None = Field(
+        default=None, description='Its own cadence, with the keys of [heartbeat]: {every = "1h", target = "none"}.'
     )
     memory_tokens: int = Field(
         default=16_000,

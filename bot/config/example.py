@@ -90,7 +90,7 @@ def _tables(name: str, model: type[BaseModel], field: FieldInfo) -> str:
     lines = _comment(model.__doc__ or "")
     for key, one in _fields(model):
         # Entries show few keys: the defaults of the others are said here.
-        default = "" if one.default in (None, (), PydanticUndefined) else f" Default: {_value(one.default)}"
+        default = "" if one.default in (None, (), {}, PydanticUndefined) else f" Default: {_value(one.default)}"
         lines += _comment(f"{key}: {one.description}{default}")
     for entry in field.examples or []:
         lines += f"{sign}[{name}]\n" if _entries(field) is None else f"{sign}[[{name}]]\n"
@@ -122,6 +122,8 @@ def _value(value: object) -> str:
             return str(int(value))
         case int() | float():
             return str(value)
+        case dict():
+            return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + " }"
         case list() | tuple():
             return "[" + ", ".join(_value(one) for one in value) + "]"
         case _:

@@ -11,6 +11,7 @@ from bot.config.bindings import agent_disagreements
 from bot.config.people import RuleSection
 from bot.config.settings import Settings
 from bot.config.values import did_you_mean
+from bot.config.woken import woken_disagreements
 from bot.domain.directory import Directory, Person
 from bot.domain.glass import GlassRule, audience, reviewers_of
 from bot.domain.pattern import parse_pattern
@@ -106,6 +107,7 @@ def disagreements(settings: Settings) -> Iterator[tuple[str, str]]:
         yield from _unknown_groups("break_glass.node", settings.break_glass.node, settings)
     yield from account_disagreements(settings)
     yield from agent_disagreements(settings)
+    yield from woken_disagreements(settings)
 
 
 def _unknown_groups(key: str, listed: tuple[str, ...], settings: Settings) -> Iterator[tuple[str, str]]:

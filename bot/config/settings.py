@@ -13,11 +13,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bot.config.accounts import AccountSection, DiscordSection, SlackSection, WhatsAppSection
 from bot.config.agents import MAX_AGENTS, AgentsSection
 from bot.config.audit import AuditSection
+from bot.config.clock import MAX_ENTRIES, HeartbeatSection, HookSection, ScheduleSection
 from bot.config.execution import ExecutionSection
 from bot.config.glass import BreakGlassSection
 from bot.config.people import NodeGroupSection, PersonSection, RuleSection
 from bot.config.sections import Section, Texts, TimeZone, Word
-from bot.config.values import Hours, Length
 from bot.domain.session import DirectScope
 
 ENV_PREFIX = "HOMING_"
@@ -92,22 +92,6 @@ class SessionSection(Section):
     )
 
 
-class HeartbeatSection(Section):
-    """The agent's own cadence. It never holds a result back: what is owed is told at any hour."""
-
-    every_s: Length = Field(
-        default=0.0,
-        ge=0,
-        le=86_400 * 30,
-        description='Seconds (or "30m") between two looks of the agent; 0 turns it off.',
-    )
-    active_hours: Hours | None = Field(
-        default=None,
-        examples=["08:00-22:00"],
-        description="Hours of the day, in [display] time_zone, in which the cadence runs. Left out: always.",
-    )
-
-
 class LocalNodeSection(Section):
     """A node on this machine, started with the gateway. It runs commands as the gateway's own user: for trying out."""
 
@@ -178,6 +162,26 @@ class Settings(BaseSettings):
         default=(),
         max_length=MAX_AGENTS,
         examples=[{"name": "main", "model": "anthropic:claude-sonnet-4-5", "api_key": "${ANTHROPIC_API_KEY}"}],
+        json_schema_extra={"is_left_out": True},
+    )
+    schedule: tuple[ScheduleSection, ...] = Field(
+        default=(),
+        max_length=MAX_ENTRIES,
+        examples=[{"name": "nightly", "cron": "0 3 * * *", "to": "web:channel:ops", "command": "df -h /"}],
+        json_schema_extra={"is_left_out": True},
+    )
+    hook: tuple[HookSection, ...] = Field(
+        default=(),
+        max_length=MAX_ENTRIES,
+        examples=[
+            {
+                "name": "deploys",
+                "to": "web:channel:ops",
+                "secret_file": "/run/secrets/deploys",
+                "fields": {"repo": "repository.full_name"},
+                "text": "A deploy of {repo} has ended. Look whether all is well.",
+            }
+        ],
         json_schema_extra={"is_left_out": True},
     )
     people: tuple[PersonSection, ...] = Field(

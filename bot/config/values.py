@@ -20,7 +20,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from bot.domain.pattern import parse_pattern
 from bot.domain.place import ANYONE, parse_place
-from bot.domain.session import PeerKind
+from bot.domain.session import PeerKind, parse_key
 from bot.errors import Malformed, MalformedKey
 
 CHANNELS = ("web", "discord", "slack", "whatsapp")
@@ -150,6 +150,17 @@ def check_conversation(text: str) -> str:
     """One conversation of a channel. Raises `ValueError`."""
     if check_place(text) == ANYONE or ":" not in text:
         raise ValueError('is no single conversation; write channel, kind and id, such as "slack:channel:C0OPS"')
+    return text
+
+
+def check_session(text: str) -> str:
+    """`main`, or a session's key. Raises `ValueError`."""
+    if text == "main":
+        return text
+    try:
+        parse_key(text)
+    except MalformedKey:
+        raise ValueError('is no session; write "main", or a key such as "agent:main:slack:channel:C0OPS"') from None
     return text
 
 

@@ -219,7 +219,11 @@ class Event:
 class InputKind(StrEnum):
     MESSAGE = "message"
     FINISHED = "finished"  # an execution of this session came to its end
-    CADENCE = "cadence"  # the schedule's own
+    CADENCE = "cadence"  # the clock's own: a look of the agent at its session
+    SCHEDULE = "schedule"  # words of the config, at their time
+    HOOK = "hook"  # words of the config, and fields of what called
+    OPERATOR = "operator"  # words from the terminal
+    COMMAND = "command"  # an instruction of the config: no model reads it
 
 
 class InputState(StrEnum):

@@ -149,6 +149,9 @@ class Policy:
 
     def asker_of(self, execution: Execution) -> PersonId:
         """Whoever asked, as the config names them now: a name that was given since must not make other eyes of them."""
+        if not execution.asker_native:
+            # A schedule or a hook, which no network knows.
+            return execution.asker
         return self.directory.identify(execution.origin.peer.channel, execution.asker_native)
 
     def is_owner(self, person: PersonId) -> bool:

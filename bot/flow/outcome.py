@@ -68,6 +68,7 @@ def owe(tx: Tx, execution: Execution, payload: Payload, *, identity: str) -> Non
             session=execution.session,
             address=execution.origin,
             payload=payload,
-            mention=execution.asker_native,
+            # Empty where a schedule or a hook asked: no network knows it.
+            mention=execution.asker_native or None,
         )
     )

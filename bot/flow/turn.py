@@ -64,6 +64,8 @@ _MAX_TURNS = 32
 """Sessions that are answered at the same time."""
 _MAX_ATTEMPTS = 5
 """After so many faults the people are told instead: an input may not block its session for ever."""
+_UNASKED = frozenset({InputKind.FINISHED, InputKind.CADENCE})
+"""Nobody waits for a word about these."""
 _MAX_WAITING = 100
 """Commands of one session that wait for people or for a node. The worst real turn that we know asked for 63."""
 _PREPARED_WITHIN_S = 20.0
@@ -127,7 +129,7 @@ class Turns:
     async def _give_up(self, exhausted: Sequence[Input], others: Sequence[Input], token: ClaimToken) -> None:
         """Whoever wrote is told; what came meanwhile gets a turn of its own."""
         text = "I could not answer this; the log of the gateway says why. Ask again, or ask an operator."
-        sorry = [Reply(input_id=one.id, text=text) for one in exhausted if one.kind is InputKind.MESSAGE]
+        sorry = [Reply(input_id=one.id, text=text) for one in exhausted if one.kind not in _UNASKED]
         log.error("turn.given_up", extra={"session": exhausted[0].session, "inputs": len(exhausted)})
 
         def give_up(tx: Tx) -> None:
@@ -356,6 +358,6 @@ def _say(tx: Tx, answered: Input, address: ReturnAddress, payload: Payload, iden
             session=answered.session,
             address=address,
             payload=payload,
-            mention=answered.person_native,
+            mention=answered.person_native or None,
         )
     )

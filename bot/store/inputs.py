@@ -113,6 +113,12 @@ class StoredInputs(Connected):
                 found[address.peer] = address.message_id
         return [Standing(peer=peer, message_id=message_id) for peer, message_id in found.items()]
 
+    def has_waiting(self, session: SessionKey) -> bool:
+        waiting = select(inputs.c.id).where(
+            inputs.c.session_digest == digest(session), inputs.c.state.in_((_DUE, _CLAIMED))
+        )
+        return self.connection.execute(waiting.limit(1)).first() is not None
+
     def newest_address(self, session: SessionKey) -> ReturnAddress | None:
         text = self.connection.execute(select(sessions.c.address).where(sessions.c.digest == digest(session))).scalar()
         return None if text is None else address_of(text)

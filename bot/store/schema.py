@@ -293,7 +293,6 @@ sessions = Table(
     Column("digest", Text, primary_key=True),
     Column("session", Opaque, nullable=False),
     Column("address", Text),
-    Column("last_cadence_at", Float),
 )
 
 inputs = Table(

@@ -1,10 +1,10 @@
-"""The tables of what models remember and what they took. Deliberately absent: what is owed to them (see `schema`)."""
+"""The tables of what models remember and took, and of the clock that wakes them. What is owed to them: see `schema`."""
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text
 
-from bot.store.schema import BigId, Opaque, metadata
+from bot.store.schema import BigId, Opaque, Prose, metadata
 
 places = Table(
     "agent_places",
@@ -51,4 +51,15 @@ spendings = Table(
     Column("took_s", Float, nullable=False),
     Index(None, "at"),
     Index(None, "agent", "at"),
+)
+
+ticks = Table(
+    "ticks",
+    metadata,
+    Column("name", Opaque, primary_key=True),
+    Column("spec", Prose, nullable=False),
+    Column("due_at", Float),
+    Column("ran_at", Float),
+    Column("said", Prose, nullable=False),
+    Column("said_at", Float, nullable=False),
 )

@@ -1,12 +1,10 @@
-"""The rows that transactions read before they act: paused or not, and when a session's cadence last came."""
+"""The rows that transactions read before they act: paused or not."""
 
 from __future__ import annotations
 
 from sqlalchemy import delete, select
 
-from bot.domain.session import SessionKey
 from bot.ports import Paused
-from bot.store.schema import digest, sessions
 from bot.store.schema_known import switches
 from bot.store.transaction import Audited, insert_or_update
 
@@ -29,14 +27,3 @@ class StoredSwitches(Audited):
     def resume(self, *, by: str | None = None) -> None:
         if self.connection.execute(delete(switches).where(switches.c.name == PAUSED)).rowcount:
             self.audit.note("resumed", by, {})
-
-    def last_cadence_at(self, session: SessionKey) -> float | None:
-        return self.connection.execute(
-            select(sessions.c.last_cadence_at).where(sessions.c.digest == digest(session))
-        ).scalar()
-
-    def mark_cadence(self, session: SessionKey) -> None:
-        marking = insert_or_update(
-            self.dialect, sessions, "digest", lambda new: {"last_cadence_at": new.last_cadence_at}
-        )
-        self.connection.execute(marking, {"digest": digest(session), "session": session, "last_cadence_at": self.now})

@@ -22,6 +22,7 @@ from bot.store.memories import StoredMemories
 from bot.store.nodes import StoredNodes
 from bot.store.pairings import StoredPairings
 from bot.store.switches import StoredSwitches
+from bot.store.ticks import StoredTicks
 from bot.store.vault import Vault
 
 R = TypeVar("R")
@@ -54,6 +55,7 @@ class OpenTx:
         "nodes",
         "pairings",
         "switches",
+        "ticks",
     )
 
     def __init__(self, connection: Connection, clock: Callable[[], float], keys: Keys) -> None:
@@ -64,6 +66,7 @@ class OpenTx:
         self.events = StoredEvents(connection, self._moment)
         self.inputs = StoredInputs(connection, self._moment)
         self.memories = StoredMemories(connection, self._moment)
+        self.ticks = StoredTicks(connection, self._moment)
         self.cards = StoredCards(connection, self._moment)
         self.nodes = StoredNodes(connection, self._moment, self.audit)
         self.pairings = StoredPairings(connection, self._moment, self.audit)

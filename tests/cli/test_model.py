@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sysconfig
 import tomllib
 from functools import partial
@@ -133,3 +134,34 @@ async def test_status_says_what_models_took_within_a_day(terminal: Terminal) -> 
 def test_status_is_silent_about_models_where_there_are_none(terminal: Terminal) -> None:
     (terminal.folder / "config.toml").write_text(CONFIG)
     assert "agent " not in terminal.homing("status").out
+
+
+async def test_f120_status_says_what_was_skipped_and_when_it_comes_next(terminal: Terminal) -> None:
+    clocks = """
+[heartbeat]
+every = "30m"
+session = "agent:main:web:channel:ops"
+[[schedule]]
+name = "nightly"
+cron = "0 3 * * *"
+to = "web:channel:ops"
+text = "Good night."
+"""
+    (terminal.folder / "config.toml").write_text(f"{CONFIG}{clocks}")
+    await open_store(terminal.url, clock=WallClock(), gateway=True).close()
+    assert "clock       heartbeat:main: no gateway has looked at it yet" in terminal.homing("status").out
+    store = open_store(terminal.url, clock=WallClock(), gateway=True)
+
+    def skip(tx: Tx) -> None:
+        tx.ticks.lock("heartbeat:main", spec="1800")
+        tx.ticks.set("heartbeat:main", due_at=1_800_000_000.0, said="skipped: the session is busy", has_run=False)
+        tx.ticks.lock("schedule:nightly", spec="0 3 * * * UTC")
+        tx.ticks.set("schedule:nightly", due_at=1_800_000_000.0, said="done", has_run=True)
+
+    await store.write(skip)
+    await store.close()
+    said = terminal.homing("status").out
+    assert "heartbeat:main: never ran, last skipped: the session is busy, next 2027-01-15 09:00" in said
+    assert re.search(r"schedule:nightly: ran 20\S+ \S+.*, next 2027-01-15 09:00", said)
+    (beat, nightly) = terminal.homing("status", "--json").json()["models"]["clocks"]
+    assert (beat["said"], beat["next_at"], nightly["said"]) == ("skipped: the session is busy", 1_800_000_000.0, "done")

@@ -34,7 +34,7 @@ port = 70000
 time_zone = "Europe/Berln"
 [heartbeat]
 active_hours = "8-9"
-every_s = "often"
+every = "often"
 [execution]
 timeout_s = "${NOWHERE}"
 [[people]]
@@ -67,7 +67,7 @@ def test_all_faults_of_a_file_are_named_at_once_each_with_file_key_and_remedy(tm
         "config.toml: gateway.port: should be less than or equal to 65535; it is: TCP port",
         "config.toml: display.time_zone: is no time zone that is known here; did you mean Europe/Berlin?",
         'config.toml: heartbeat.active_hours: are not hours of the day; write "08:00-22:00"',
-        "config.toml: heartbeat.every_s: is not a length of time; write seconds",
+        "config.toml: heartbeat.every: is not a length of time; write seconds",
         "config.toml: execution.timeout_s: the environment has no NOWHERE; set it",
         "config.toml: owners: names a person whom [[people]] does not; did you mean owner?",
         "config.toml: rule[0].name: is missing; it is: Shown on cards",
@@ -140,7 +140,7 @@ SECRETS_IN_THE_WRONG_PLACE = (
     f'[gateway]\nport = "{SECRET}"',
     f'[gateway]\npublic_url = "{SECRET}"',
     f'[display]\ntime_zone = "{SECRET}"',
-    f'[heartbeat]\nactive_hours = "{SECRET}"\nevery_s = "{SECRET}"',
+    f'[heartbeat]\nactive_hours = "{SECRET}"\nevery = "{SECRET}"',
     f'[execution]\ntimeout_s = "{SECRET}"\noutput_bytes = "{SECRET}"',
     f'[session]\ndm_scope = "{SECRET}"',
     f'[agent]\nname = "{SECRET} "',
@@ -269,7 +269,7 @@ def test_defaults_are_what_the_docs_say(tmp_path: Path) -> None:
     settings = load_settings(written(tmp_path, ""), {})
     assert (settings.gateway.host, settings.gateway.port) == ("127.0.0.1", 8470)
     assert settings.session.dm_scope is DirectScope.PER_ACCOUNT_CHANNEL_PEER
-    assert settings.heartbeat.every_s == 0
+    assert settings.heartbeat.every == 0
     assert settings.execution.lost_after_s == 600
     assert settings.owners == ()
 
@@ -473,7 +473,7 @@ def test_the_commented_values_of_the_example_are_valid_too(tmp_path: Path) -> No
     assert settings.url == "https://homing.example.org"
 
 
-def test_the_schema_knows_every_section() -> None:
+def test_the_schema_knows_everyection() -> None:
     assert all(f'"{name}"' in schema() for name in Settings.model_fields)
 
 

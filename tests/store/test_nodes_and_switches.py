@@ -10,7 +10,6 @@ from bot.errors import Malformed
 from bot.ports import Paused
 from bot.store import OpenStore
 from tests.clock import START, ManualClock
-from tests.store.made import session
 
 ONE, TWO, THREE = NodeFingerprint("f-1"), NodeFingerprint("f-2"), NodeFingerprint("f-3")
 
@@ -112,10 +111,19 @@ async def test_a_pause_stands_until_it_is_lifted(store: OpenStore, another: Open
     assert await store.read(lambda tx: tx.switches.paused()) is None
 
 
-async def test_a_sessions_cadence_is_remembered(store: OpenStore, clock: ManualClock) -> None:
-    assert await store.read(lambda tx: tx.switches.last_cadence_at(session())) is None
-    for _ in range(2):
-        clock.advance(1)
-        await store.write(lambda tx: tx.switches.mark_cadence(session()))
-    assert await store.read(lambda tx: tx.switches.last_cadence_at(session())) == START + 2
-    assert await store.read(lambda tx: tx.switches.last_cadence_at(session("Ops"))) is None
+async def test_the_clock_knows_the_next_time_of_each_and_what_became_of_the_last(
+    store: OpenStore, clock: ManualClock
+) -> None:
+    assert await store.read(lambda tx: tx.ticks.get("heartbeat:main")) is None
+    made = await store.write(lambda tx: tx.ticks.lock("heartbeat:main", spec="600"))
+    assert (made.spec, made.due_at, made.ran_at, made.said) == ("600", None, None, "planned")
+    now = clock.now()
+    await store.write(lambda tx: tx.ticks.set("heartbeat:main", due_at=now + 600.0, said="done", has_run=True))
+    clock.advance(1.0)
+    await store.write(lambda tx: tx.ticks.set("heartbeat:main", due_at=now + 60.0, said="skipped: busy", has_run=False))
+    found = await store.write(lambda tx: tx.ticks.lock("heartbeat:main", spec="600"))
+    assert (found.due_at, found.ran_at, found.said, found.said_at) == (now + 60.0, now, "skipped: busy", now + 1.0)
+    # Another cadence has another next time.
+    changed = await store.write(lambda tx: tx.ticks.lock("heartbeat:main", spec="60"))
+    assert (changed.spec, changed.due_at, changed.ran_at) == ("60", None, now)
+    assert [one.name for one in await store.read(lambda tx: tx.ticks.listing())] == ["heartbeat:main"]

@@ -11,13 +11,16 @@ from bot.domain.session import (
     AgentName,
     ChannelName,
     DirectScope,
+    MainKey,
     NativeId,
     Peer,
     PeerKind,
     PersonId,
+    SessionKey,
     ThreadId,
+    format_key,
 )
-from bot.flow.schedule import ActiveHours
+from bot.flow.schedule import ActiveHours, Cadence, Target
 from tests.gates import OPEN_GATE
 
 NETWORKS = ("discord", "slack", "whatsapp")
@@ -44,6 +47,25 @@ def a_peer(
     )
 
 
+def a_cadence(
+    every_s: float,
+    *,
+    session: SessionKey | None = None,
+    target: Target | Peer = Target.NONE,
+    active_hours: ActiveHours | None = None,
+    prompt: str = "Look whether anything needs attention.",
+) -> Cadence:
+    main = AgentName("main")
+    return Cadence(
+        agent=main,
+        session=session or format_key(MainKey(agent=main)),
+        every_s=every_s,
+        prompt=prompt,
+        target=target,
+        active_hours=active_hours,
+    )
+
+
 def a_settings(
     *rules: Rule,
     owners: tuple[str, ...] = ("owner",),
@@ -58,8 +80,7 @@ def a_settings(
         policy=Policy(directory=Directory(people=people), owners=owners, rules=rules),
         gate=gate,
         scope=scope,
-        cadence_every_s=cadence_every_s,
-        active_hours=active_hours,
+        cadences=(a_cadence(cadence_every_s, active_hours=active_hours),),
         poll_s=0.2,
         sweep_s=0.5,
         settling_s=settling_s,

@@ -59,6 +59,10 @@ class _Run:
         return next((one for one in reversed(self.inputs) if one.kind is InputKind.MESSAGE), None)
 
     @property
+    def may_instruct(self) -> bool:
+        return len(self.inputs) == 1 and self.inputs[0].kind in {InputKind.MESSAGE, InputKind.COMMAND}
+
+    @property
     def answered(self) -> Input:
         """The input that words and commands answer: the newest message, else the newest of all."""
         return self.message or self.inputs[-1]
@@ -95,7 +99,7 @@ class ModelAgent:
         learnt = _Learnt()
         until, wait_s = self.ticks() + _ALL_RUNS_S, None
         for run in _runs(inputs):
-            words = parse_words(run.answered.text) if run.message is not None and len(run.inputs) == 1 else None
+            words = parse_words(run.answered.text) if run.may_instruct else None
             if words == Plain(word=NEW):
                 learnt.forget(run.place)
                 steps += [Forget(input_id=run.answered.id), Reply(input_id=run.answered.id, text=_FORGOTTEN)]
@@ -214,7 +218,11 @@ class ModelAgent:
         learn = Learn(input_id=run.answered.id, turn=turn, spending=spending, is_prompted=run.message is not None)
         steps: list[TurnStep] = [learn, *tools.steps]
         if not is_quiet(text, ack_max_chars=self.profile.ack_max_chars if run.message is None else 0):
-            steps.append(Reply(input_id=run.answered.id, text=without_token(text)))
+            if run.place is None:
+                # As its config has it: what it says is remembered, and told to nobody.
+                log.info("agent.untold", extra={"agent": self.profile.name, "session": run.answered.session})
+            else:
+                steps.append(Reply(input_id=run.answered.id, text=without_token(text)))
         elif run.message is not None and not tools.steps:
             steps.append(Reply(input_id=run.message.id, text=_NO_WORDS))
         return steps
@@ -234,5 +242,6 @@ def _runs(inputs: Sequence[Input]) -> list[_Run]:
 
 
 def _run_key(one: Input) -> tuple[Peer | None, PersonId | None, int]:
-    is_instruction = one.kind is InputKind.MESSAGE and not isinstance(parse_words(one.text), Unclear)
+    is_message = one.kind is InputKind.MESSAGE and not isinstance(parse_words(one.text), Unclear)
+    is_instruction = is_message or one.kind is InputKind.COMMAND
     return (None if one.address is None else one.address.peer, one.person, one.id if is_instruction else 0)

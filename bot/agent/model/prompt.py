@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from bot.domain.event import Input, InputKind
 from bot.domain.execution import Execution, ExecutionId, ExecutionState
 from bot.domain.fence import behind_bars, fenced, named
+from bot.domain.hook import parse_hook
 from bot.domain.parts import duration, visible
 from bot.domain.quiet import TOKEN
 from bot.domain.results import title
@@ -48,7 +49,8 @@ def prompt_of(inputs: Sequence[Input], ended: Mapping[ExecutionId, Execution], *
     results = sum(one.kind is InputKind.FINISHED for one in inputs)
     room = max(_LEAST_OUTPUT_CHARS, min(OUTPUT_CHARS, TURN_OUTPUT_CHARS // max(1, results)))
     parts = [_part(one, ended, mark, room) for one in inputs]
-    return Prompt(text="\n\n".join(parts), read_untrusted=results > 0)
+    is_called = any(one.kind is InputKind.HOOK for one in inputs)
+    return Prompt(text="\n\n".join(parts), read_untrusted=results > 0 or is_called)
 
 
 def _part(one: Input, ended: Mapping[ExecutionId, Execution], mark: str, room: int) -> str:
@@ -58,8 +60,12 @@ def _part(one: Input, ended: Mapping[ExecutionId, Execution], mark: str, room: i
             if execution is None:
                 return f"Execution {one.execution_id} has ended; nothing of it is kept any more."
             return ended_part(execution, mark=mark, room=room)
-        case InputKind.CADENCE:
+        case InputKind.CADENCE | InputKind.SCHEDULE | InputKind.OPERATOR:
             return f"[Homing, {moment(one.created_at)}] {one.text}"
+        case InputKind.HOOK:
+            said = parse_hook(one.text)
+            fields = fenced(said.lines() or "none", what="fields of the call", mark=mark)
+            return f"[Homing, {moment(one.created_at)}, called from outside] {said.says}\n{fields}"
         case _:
             who = named(one.person_name or str(one.person))
             return (

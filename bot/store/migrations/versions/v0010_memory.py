@@ -56,3 +56,15 @@ def upgrade() -> None:
     )
     op.create_index("ix_agent_spendings_at", "agent_spendings", ["at"])
     op.create_index("ix_agent_spendings_agent_at", "agent_spendings", ["agent", "at"])
+    op.create_table(
+        "ticks",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("spec", sa.Text(), nullable=False),
+        sa.Column("due_at", sa.Float()),
+        sa.Column("ran_at", sa.Float()),
+        sa.Column("said", sa.Text(), nullable=False),
+        sa.Column("said_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_ticks"),
+    )
+    # What it said stands in `ticks` from the next look on.
+    op.drop_column("sessions", "last_cadence_at")
