@@ -6,13 +6,15 @@ import re
 from pathlib import Path
 
 from bot.agent.model.profile import MAX_UNPROMPTED, TOOLS
+from bot.clockwork import to_cadences, to_hooks, to_planned
 from bot.config import load_settings, to_bindings, warnings
 from bot.domain.binding import bound
 from bot.domain.session import AgentName, ChannelName, NativeId, Peer, PeerKind
+from bot.flow.schedule import Target
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "AGENT.md").read_text(encoding="utf-8")
-HOSTED, LOCAL = re.findall(r"```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+HOSTED, LOCAL, LOOKS, WOKEN = re.findall(r"```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 OWNERS = 'owners = ["owner"]\n[[people]]\nname = "owner"\nids = ["web:owner"]\n'
 
 
@@ -36,8 +38,22 @@ def test_the_pages_local_model_gets_no_key_that_is_another_s_and_its_binding_cou
 
 def test_every_key_and_every_tool_of_the_page_is_one() -> None:
     example = (ROOT / "config.example.toml").read_text(encoding="utf-8")
-    for block in (HOSTED, LOCAL):
+    for block in (HOSTED, LOCAL, LOOKS, WOKEN):
         for key in re.findall(r"^([a-z_]+) = ", block.partition("[[slack]]")[0], re.MULTILINE):
-            assert f"\n# {key}: " in example, key
+            assert re.search(rf"^(# )?{key}(:| =) ", example, re.MULTILINE), key
     assert re.findall(r"^\| `([a-z]+)` \|", PAGE, re.MULTILINE) == list(TOOLS)
     assert f"`max_unprompted` ({MAX_UNPROMPTED})" in PAGE
+
+
+def test_the_pages_cadence_schedules_and_hook_are_what_it_says(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(OWNERS + LOOKS + WOKEN)
+    settings = load_settings(tmp_path / "config.toml", {"DEPLOY_SECRET": "0123456789abcdef"})
+    assert warnings(settings) == ()
+    (cadence,) = to_cadences(settings)
+    assert (cadence.every_s, cadence.target, cadence.session) == (1_800.0, Target.LAST, "agent:main:web:channel:ops")
+    assert [(one.name, one.text) for one in to_planned(settings)] == [
+        ("schedule:disks", "run on local: df -h /"),
+        ("schedule:week", "What waits for a decision since last week?"),
+    ]
+    (hook,) = to_hooks(settings)
+    assert hook.session == "agent:main:hook:deploys"

@@ -7,7 +7,9 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
+from bot.domain.session import Session
 from bot.loop import Wake
 from bot.ports import Wakes
 
@@ -45,7 +47,7 @@ def test_no_code_derives_an_address_from_a_key() -> None:
         if isinstance(call.func, ast.Name) and call.func.id == "parse_key"
     }
 
-    assert readers == {"bot/domain/place.py", "bot/domain/session.py"}
+    assert readers == {"bot/domain/place.py", "bot/domain/session.py", "bot/config/values.py"}
 
 
 def test_no_wake_carries_data() -> None:
@@ -78,3 +80,14 @@ def test_log_lines_are_events_with_keys() -> None:
     ]
 
     assert faults == []
+
+
+def test_every_class_of_keys_has_one_sink_on_the_page_and_a_test_that_holds_it() -> None:
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \| `(test_\w+)` \|$", page, re.MULTILINE)
+    classes = [one.__name__ for one in get_args(Session)]
+    assert sorted(name for name, *_ in rows) == sorted(classes)
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    for _, key, _, test in rows:
+        assert f"def {test}(" in tests
+        assert key.startswith("`agent:main:")
