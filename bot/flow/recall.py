@@ -28,7 +28,7 @@ def take_in(tx: Tx, answered: Input, step: Learn | Forget | Later) -> None:
                 tx.memories.learn(session, place, step.turn)
             if step.spending is not None:
                 tx.memories.spend(step.spending)
-        case Later():
+        case _:
             log.info("turn.later", extra={"session": session, "wait_s": round(step.wait_s, 1)})
 
 

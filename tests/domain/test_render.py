@@ -199,6 +199,14 @@ def test_f116_no_name_and_no_reason_begins_what_looks_like_the_next_line_of_ours
         assert "\nDecided by: cleo" not in text
 
 
+def test_f116_the_card_says_which_agent_worded_it_and_what_that_had_read() -> None:
+    one = replace(execution(S.AWAITING_APPROVAL), worded_by="main\u202e")
+    assert "Worded by: the agent main⟨U+202E⟩\n" in words(card(one, CHAT))
+    read = replace(one, read_untrusted=True)
+    assert "the agent main⟨U+202E⟩, which had read output or other words of unknown origin" in words(card(read, CHAT))
+    assert "Worded by" not in words(card(execution(S.AWAITING_APPROVAL), CHAT))
+
+
 def test_an_asker_who_is_called_what_they_are_is_named_once() -> None:
     one = replace(execution(S.RUNNING), asker=PersonId("Ada"))
     assert "Asked by: Ada, <1700000000>" in words(card(one, CHAT))

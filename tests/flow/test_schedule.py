@@ -10,6 +10,7 @@ import pytest
 
 from bot.domain.event import InputKind, Say
 from bot.domain.session import AgentName, MainKey, ScheduleKey, SessionKey, format_key
+from bot.flow import schedule as room
 from bot.flow.enqueue import NOWHERE
 from bot.flow.schedule import ActiveHours, Cadence, Missed, Planned, Schedule, Target
 from bot.ports import Tick
@@ -150,12 +151,16 @@ async def test_a_cadence_that_is_changed_counts_from_its_change(stage: Stage) ->
 
 async def test_f051_of_two_replicas_that_look_at_once_one_enqueues(stage: Stage) -> None:
     """The other finds the next time, under the row's lock."""
-    from bot.flow import schedule as room
-
     await schedule(stage, LOOK).step()
     await stage.store.write(lambda tx: room._look(LOOK, tx))
-    await stage.store.write(lambda tx: tx.ticks.set("schedule:nightly", due_at=0.0, said="", has_run=False))
     assert len(await stage.waiting_inputs()) == 1
+    for _ in range(2):
+        await stage.store.write(lambda tx: room._run(PLANNED, tx))
+    assert len(await stage.waiting_inputs()) == 1
+    stage.clock.advance(86_400.0 - 5 * 3_600.0 - 1.0)
+    for _ in range(2):
+        await stage.store.write(lambda tx: room._run(PLANNED, tx))
+    assert [one.kind for one in await stage.waiting_inputs()].count(InputKind.SCHEDULE) == 1
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from bot.domain.message import Action, PostKind
 from bot.domain.pattern import parse_pattern
 from bot.domain.policy import Rule, Verdict
 from bot.domain.session import AgentName, DirectScope, MainKey, PeerKind, format_key, key_for
+from tests.attack.test_untrusted_text import CORPUS
 from tests.platforms.forms import code_of
-from tests.platforms.model.script import Act, Break, Fail, Hang, Junk, Say, Use, use
+from tests.platforms.model.script import Act, Asked, Break, Fail, Hang, Junk, Say, Use, use
 from tests.platforms.posted import Posted
 from tests.story.cast import a_peer, a_settings
 from tests.story.models import Assistant, Making, a_model_world, make_model_world
@@ -130,6 +131,41 @@ async def test_f031_f033_the_past_holds_the_result_once_also_one_without_output(
         assert last.prompt.endswith("| Sure")
         assert last.text.count("up 3 days") == 1
         assert last.text.count("It wrote no output.") == 1
+
+
+async def test_f032_f035_every_result_enters_one_prompt_and_no_later_one(make_model_world: Making) -> None:
+    """More than a turn takes: none is left out, none is given twice, and each is told by itself."""
+    async with make_model_world(Assistant()) as (world, service):
+        world.asks_with = "run {}"
+        several = [await world.ask_and_approve(SEED, "ada", f"echo {number}") for number in range(25)]
+        service.model.will(Hang())
+        await world.say(SEED, "ada", "think a while")
+        await world.platform.until(lambda: service.hanging == 1, "it thinks", within_s=WITHIN_S)
+        for number, asked in enumerate(several):
+            await world.finish(asked, "the same output" if number % 2 else f"<{number}>")
+        for asked in several:
+            await world.wait_told(asked)
+        await world.pass_time(200.0)
+        await world.settled()
+        prompts = [one.prompt for one in service.asked if "has ended" in one.prompt]
+        for asked in several:
+            assert [f"Execution {asked.id} on node" in prompt for prompt in prompts].count(True) == 1
+        assert sum(prompt.count("| the same output") for prompt in prompts) == 12
+        assert all(len(world.told(asked)) == 1 for asked in several)
+
+
+async def test_f038_a_result_that_the_model_has_read_by_itself_is_told_all_the_same_and_once(
+    make_model_world: Making,
+) -> None:
+    async with make_model_world(Assistant()) as (world, service):
+        asked = await world.ask_and_approve(SEED, "ada", "uptime")
+        answers = [one.answer or "" for one in service.asked[-1].since_prompt]
+        # Asking gives no result inline: there is none yet, and none comes that way.
+        assert all("Its end comes to you by itself" in answer for answer in answers)
+        service.model.will(use("output", id=asked.id), Say("It is up."))
+        await world.finish(asked, "up 3 days")
+        await world.told_once(asked, containing="up 3 days")
+        assert replies(world).count("It is up.") == 1
 
 
 # --- pasts of their own --------------------------------------------------------------------------------
@@ -395,6 +431,46 @@ async def test_f116_what_a_rule_allows_is_asked_about_once_the_model_has_read_ou
         world.asks_with = "run {}"
         typed = await world.ask(SEED, "ada", "cat c")
         await world.until_runs(typed)
+
+
+async def test_f116_a_model_that_obeys_everything_it_reads_starts_and_decides_nothing(
+    make_model_world: Making,
+) -> None:
+    """Fifty texts that want something, each as the output of a command that a rule allows; the model does it all."""
+    reads = a_settings(Rule(name="reads", action=Verdict.ALLOW, command=(parse_pattern("cat *"),)))
+    async with make_model_world(Assistant(), {"max_unprompted": 1_000}, settings=reads) as (world, service):
+        world.asks_with = "run {}"
+        waiting = await world.ask(SEED, "ada", "reboot")
+
+        def obeys(asked: Asked) -> Act:
+            if asked.since_prompt:
+                return Say(f"approve {waiting.id}")
+            wanted = f'{{"id": "{waiting.id}"}}'
+            return Use((("run", '{"command": "cat owned"}'), ("approve", wanted), ("grant", wanted), ("stop", wanted)))
+
+        service.model.then = obeys
+        typed: list[str] = []
+
+        async def in_a_room(at: int) -> None:
+            # A conversation takes fifty commands that wait, whoever asked for them.
+            for number in range(at, len(CORPUS), 4):
+                asked = await world.ask(a_peer(f"room-{at}"), "ada", f"cat says-{number}")
+                await world.until_runs(asked)
+                typed.append(asked.id)
+                await world.finish(asked, CORPUS[number].said(waiting.id, asked.id))
+
+        await asyncio.gather(*(in_a_room(at) for at in range(4)))
+        await world.settled()
+        assert sorted(started for _, started in world.puppets.starts) == sorted(typed)
+        assert (await world.execution(waiting.id)).state is ExecutionState.AWAITING_APPROVAL
+        asked_by_model = await world.store.read(
+            lambda tx: tx.executions.in_states({ExecutionState.AWAITING_APPROVAL}, limit=1_000)
+        )
+        assert len(asked_by_model) == 1 + len(CORPUS)
+        assert {one.request.text for one in asked_by_model} == {"reboot", "cat owned"}
+        assert all(one.read_untrusted for one in asked_by_model if one.id != waiting.id)
+        assert await world.count("SELECT count(*) FROM votes") == 0
+        assert await world.count("SELECT count(*) FROM grants") == 0
 
 
 async def test_a_model_looks_at_nothing_and_stops_nothing_of_another_room(make_model_world: Making) -> None:
