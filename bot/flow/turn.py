@@ -25,7 +25,6 @@ from bot.domain.execution import (
     Trigger,
 )
 from bot.domain.mask import Masker
-from bot.domain.node import Node, Pairing
 from bot.domain.policy import Subject, analysed
 from bot.domain.retry import delay_s
 from bot.domain.session import Peer, PersonId, ReturnAddress
@@ -34,7 +33,8 @@ from bot.domain.verdict import Ask as AskPeople
 from bot.domain.verdict import Refuse
 from bot.errors import HomingError, StaleRow
 from bot.flow.outcome import leave
-from bot.flow.recall import is_leashed, stop_for_agent, take_in
+from bot.flow.readiness import ready
+from bot.flow.recall import stop_for_agent, take_in
 from bot.flow.signals import Signals
 from bot.loop import Tasks
 from bot.ports import (
@@ -66,8 +66,6 @@ _MAX_ATTEMPTS = 5
 """After so many faults the people are told instead: an input may not block its session for ever."""
 _UNASKED = frozenset({InputKind.FINISHED, InputKind.CADENCE})
 """Nobody waits for a word about these."""
-_MAX_WAITING = 100
-"""Commands of one session that wait for people or for a node. The worst real turn that we know asked for 63."""
 _PREPARED_WITHIN_S = 20.0
 """An inspection is bounded at 10 s; after twice that the node has gone."""
 _HIDES = (
@@ -197,7 +195,7 @@ class Turns:
         if asked.person is None or asked.person_native is None:
             log.warning("turn.ask_without_person", extra={"session": asked.session})
             return
-        found = _ready(tx, asked, origin, step, connected)
+        found = ready(tx, asked, origin, step, connected)
         if isinstance(found, str):
             if found:
                 _say(tx, asked, origin, Say(text=found), identity)
@@ -298,22 +296,6 @@ def _draw_batch(tx: Tx, asked: Input) -> BatchId:
     return batch
 
 
-def _ready(
-    tx: Tx, asked: Input, origin: ReturnAddress, step: Ask, connected: Collection[NodeFingerprint]
-) -> Node | str:
-    """The node that it is asked for; or the words why nothing is, empty where they were said before."""
-    limit = step.unprompted_limit
-    words = None if limit is None else is_leashed(tx, asked, origin.peer, limit)
-    if words is not None:
-        return words
-    found = _choose_node(tx, step.node_name, connected)
-    if isinstance(found, str):
-        return found
-    if tx.executions.count_waiting(asked.session) >= _MAX_WAITING:
-        return f"{_MAX_WAITING} commands of this conversation are waiting already; decide or stop some first."
-    return found
-
-
 def _inserted(tx: Tx, execution: Execution, seed: str) -> Execution:
     """The row, with an id that nobody had: another is drawn where it is taken."""
     attempt = 0
@@ -333,22 +315,6 @@ def draw_id(seed: str) -> ExecutionId:
         number, at = divmod(number, len(ID_ALPHABET))
         letters.append(ID_ALPHABET[at])
     return ExecutionId("".join(letters))
-
-
-def _choose_node(tx: Tx, name: str | None, connected: Collection[NodeFingerprint]) -> Node | str:
-    """The node that was named, or the only one there is; else the words that say what to write."""
-    paired = [node for node in tx.nodes.listing() if node.pairing is Pairing.PAIRED]
-    if name is not None:
-        named = tx.nodes.by_name(name)
-        names = ", ".join(node.name for node in paired) or "none is paired yet"
-        return named if named is not None else f"There is no node {name!r}. Nodes: {names}."
-    if not paired:
-        return "No node is paired yet. Start `homing node` on a machine, then pair it with `homing nodes pair`."
-    ready = [node for node in paired if node.fingerprint in connected] or paired
-    if len(ready) == 1:
-        return ready[0]
-    names = ", ".join(node.name for node in ready)
-    return f"Which node? Write `run on {ready[0].name}: …`. Nodes: {names}."
 
 
 def _say(tx: Tx, answered: Input, address: ReturnAddress, payload: Payload, identity: str) -> None:
