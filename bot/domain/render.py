@@ -217,15 +217,15 @@ def _status(execution: Execution) -> tuple[Span, ...]:
 def _awaited(execution: Execution) -> str:
     """Whose word it waits for, how many of them, and what their yes needs."""
     terms = execution.terms
-    left = visible(", ".join(who for who in execution.deciders if who not in execution.approved_by))
     missing = terms.quorum - len(execution.approved_by)
+    left = visible(still_needed(execution, missing))
     if execution.approved_by:
         counted = (
             f"{len(execution.approved_by)} of {terms.quorum} approved: {visible(', '.join(execution.approved_by))}."
         )
-        words = [counted, f"Waiting for {'one more' if missing == 1 else f'{missing} more'} of: {left}."]
+        words = [counted, f"Waiting for {'one more' if missing == 1 else f'{missing} more'}{left}."]
     else:
-        words = [f"Waiting for {'one' if missing == 1 else missing} of: {left}."]
+        words = [f"Waiting for {'one' if missing == 1 else missing}{left}."]
     if terms.four_eyes:
         words.append("Whoever asked may not approve.")
     if terms.needs_reason:
@@ -233,6 +233,15 @@ def _awaited(execution: Execution) -> str:
     if terms.second_factor:
         words.append("A yes needs a code of one's own device.")
     return " ".join(words)
+
+
+def still_needed(execution: Execution, missing: int) -> str:
+    """Behind the number that is missing: of whom. Fewer than that are left where four eyes or a removed role took some;
+    then it is said, because nobody's yes can end the wait."""
+    left = [who for who in execution.deciders if who not in execution.approved_by]
+    if len(left) >= missing:
+        return f" of: {', '.join(left)}"
+    return f", and only {', '.join(left)} may say it" if left else ", and nobody is left who may say it"
 
 
 def asked_in(execution: Execution) -> tuple[str, tuple[Span, ...]]:

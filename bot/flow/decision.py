@@ -15,7 +15,7 @@ from bot.domain.grant import offered
 from bot.domain.message import Action
 from bot.domain.parts import looks_like_itself
 from bot.domain.policy import Policy
-from bot.domain.render import LISTED_CHARS
+from bot.domain.render import LISTED_CHARS, still_needed
 from bot.domain.results import title
 from bot.domain.session import Peer, PersonId
 from bot.domain.verdict import Allow, Ask
@@ -162,10 +162,9 @@ def _count(tx: Tx, decider: Decider, counted: Execution, asked: Ask, word: Word,
     if missing > 0:
         tx.executions.amend(counted)
         tx.executions.step(execution.id, "vote", by=decider.person, detail=detail)
-        left = ", ".join(person for person in asked.deciders if person not in approved_by)
         return (
             f"✅ Your yes to {execution.id} counts: {len(approved_by)} of {asked.terms.quorum}. "
-            f"Still needed: {missing} of {left}."
+            f"Still needed: {missing}{still_needed(counted, missing)}."
         )
     approved = replace(counted, decided_by=decider.person, decided_at=tx.now, expires_at=tx.now + APPROVED_FOR_S)
     grant = None

@@ -305,6 +305,14 @@ def test_f083_the_card_says_as_whom_it_runs_what_it_may_take_and_what_is_masked(
     assert "login ‹secret›" in shown
 
 
+def test_f051_a_card_that_nobody_is_left_to_approve_says_so_and_names_no_empty_list() -> None:
+    one = replace(execution(S.AWAITING_APPROVAL), terms=Terms(quorum=2, four_eyes=True))
+    alone = replace(one, deciders=(PersonId("bob"),))
+    assert "Waiting for 2, and only bob may say it. Whoever asked may not approve." in words(card(alone, CHAT))
+    said = replace(alone, approved_by=(PersonId("bob"),))
+    assert "Waiting for one more, and nobody is left who may say it. Whoever" in words(card(said, CHAT))
+
+
 def test_the_card_says_what_a_yes_takes_before_anybody_presses() -> None:
     terms = Terms(quorum=2, four_eyes=True, needs_reason=True, second_factor=True)
     one = replace(execution(S.AWAITING_APPROVAL), terms=terms)
@@ -313,7 +321,7 @@ def test_the_card_says_what_a_yes_takes_before_anybody_presses() -> None:
         "A yes needs a code of one's own device. Expires"
     ) in words(card(one, CHAT))
     half = replace(one, terms=Terms(quorum=3), approved_by=(PersonId("bob"),))
-    assert "1 of 3 approved: bob. Waiting for 2 more of: cleo. Expires" in words(card(half, CHAT))
+    assert "1 of 3 approved: bob. Waiting for 2 more, and only cleo may say it. Expires" in words(card(half, CHAT))
     asks = {button.action: button.asks for button in card(one, CHAT).buttons}
     assert asks[Action.APPROVE] == (FormField.REASON, FormField.CODE)
     assert asks[Action.DENY] == asks[Action.STOP] == ()

@@ -26,7 +26,7 @@ async def half(stage: Stage) -> Execution:
     stage.policy = policy(TWO)
     execution = await stage.shown()
     note = await stage.press(execution, who=BOB)
-    assert note == f"✅ Your yes to {execution.id} counts: 1 of 2. Still needed: 1 of cy, discord:U1."
+    assert note == f"✅ Your yes to {execution.id} counts: 1 of 2. Still needed: 1 of: cy, discord:U1."
     return await stage.in_state(execution, S.AWAITING_APPROVAL)
 
 
