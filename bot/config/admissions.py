@@ -36,7 +36,9 @@ def conversation(settings: Settings, place: str) -> Peer:
     """The conversation that a place of the file names, as our agent's. Raises `MalformedKey`."""
     peer = parse_place(place).peer
     if peer is None:
-        raise MalformedKey("a place names no single conversation")
+        raise MalformedKey(
+            'a place names no single conversation; write channel, kind and id, such as "web:channel:ops"'
+        )
     return replace(peer, agent=AgentName(settings.agent.name))
 
 

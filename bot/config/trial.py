@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from bot.config.admissions import conversation
 from bot.config.rules import to_policy
@@ -146,14 +147,27 @@ def cases_of(path: Path) -> tuple[CaseSection, ...]:
     """Raises `ConfigError` with every fault of the file."""
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError((f"{path.name}: there is no such file; it holds tables of [[case]]",)) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
         raise ConfigError((f"{path.name}: cannot be read as TOML ({fault}); it holds tables of [[case]]",)) from None
     try:
         return _CasesFile(**tree).case
     except (ValidationError, TypeError) as fault:
         errors = fault.errors(include_url=False, include_context=False) if isinstance(fault, ValidationError) else []
-        lines = [f"{path.name}: {'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in errors]
+        # A list whose entries are faulty is called too short as well.
+        of_cases = [one for one in errors if one["loc"] != ("case",) or one["type"] != "too_short"]
+        lines = [f"{path.name}: {'.'.join(str(part) for part in one['loc'])}: {_case_fault(one)}" for one in of_cases]
         raise ConfigError(tuple(lines or [f"{path.name}: holds no table of [[case]]"])) from None
+
+
+def _case_fault(error: ErrorDetails) -> str:
+    if error["type"] == "missing":
+        return "is missing"
+    if error["type"] == "extra_forbidden":
+        known = [field.alias or name for name, field in CaseSection.model_fields.items()]
+        return f"unknown key; {did_you_mean(str(error['loc'][-1]), known if len(error['loc']) > 1 else ['case'])}"
+    return error["msg"].replace("Input should", "should", 1).removeprefix("Value error, ")
 
 
 def try_case(settings: Settings, policy: Policy, case: CaseSection) -> Tried:

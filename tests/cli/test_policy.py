@@ -125,14 +125,18 @@ def test_expectations_are_checked_and_those_that_fail_are_named(ruled: Terminal)
         ("[[case]]\nperson = 1\n", "case.0.from"),
         ("= 3", "cannot be read as TOML"),
         (CASE.format(command="df", expect="maybe"), "case.0.expect"),
-        (CASE.format(command="df", expect="ask") + "who = 3\n", "case.0.who"),
+        (CASE.format(command="df", expect="ask") + "persn = 3\n", "case.0.persn: unknown key; did you mean person?"),
+        ("[[cases]]\nperson = 1\n", "cases: unknown key; did you mean case?"),
+        (None, "cases.toml: there is no such file"),
     ],
 )
-def test_a_faulty_file_of_expectations_is_named_fault_by_fault(ruled: Terminal, text: str, said: str) -> None:
-    (ruled.folder / "cases.toml").write_text(text)
+def test_a_faulty_file_of_expectations_is_named_fault_by_fault(ruled: Terminal, text: str | None, said: str) -> None:
+    if text is not None:
+        (ruled.folder / "cases.toml").write_text(text)
     ended = ruled.homing("policy", "test", "cases.toml")
     assert ended.code == 1
     assert said in ended.err
+    assert "Tuple" not in ended.err
 
 
 def test_a_backtest_names_what_would_be_treated_in_another_way(filled: Terminal, ruled: Terminal) -> None:
