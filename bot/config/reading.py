@@ -21,7 +21,7 @@ from bot.config.accounts import AccountSection
 from bot.config.agents import AgentsSection
 from bot.config.rules import disagreements
 from bot.config.settings import ENV_DELIMITER, ENV_PREFIX, Settings
-from bot.config.values import did_you_mean
+from bot.config.values import did_you_mean, parse_length_s
 from bot.domain.session import DEFAULT_ACCOUNT
 from bot.errors import ConfigError
 
@@ -228,7 +228,17 @@ def _worded(error: ErrorDetails) -> str:
         return f"is a list of tables; write [[{loc[-1]}]], with two brackets on both sides"
     if error["type"] == "missing":
         return f"is missing{remedy}"
-    return error["msg"].replace("Input should", "should", 1) + remedy
+    if error["type"] == "too_short":
+        return f"is empty; name at least one{remedy}"
+    unit = " s" if field is not None and _is_length(field) and error["type"].endswith(("_than", "_than_equal")) else ""
+    return error["msg"].replace("Input should", "should", 1) + unit + remedy
+
+
+def _is_length(field: FieldInfo) -> bool:
+    """Whether it is compared in seconds, however it was written."""
+    return any(
+        getattr(part, "func", None) is parse_length_s for part in (*field.metadata, *_parts_of(field.annotation))
+    )
 
 
 def _model_of(field: FieldInfo) -> type[BaseModel] | None:

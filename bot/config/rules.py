@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
 from bot.config.admissions import account_disagreements, account_warnings, conversation, listed_people
 from bot.config.bindings import agent_disagreements
 from bot.config.people import RuleSection
+from bot.config.sections import Section
 from bot.config.settings import Settings
 from bot.config.values import did_you_mean
 from bot.config.woken import woken_disagreements
@@ -97,24 +98,36 @@ def disagreements(settings: Settings) -> Iterator[tuple[str, str]]:
         yield from _unknown(f"rule[{number}].who", rule.who, names | {ANYONE})
         yield from _unknown(f"rule[{number}].deciders", rule.deciders or (), names)
         yield from _unknown(f"rule[{number}].escalate_to", rule.escalate_to, names)
+        yield from _empty(f"rule[{number}]", rule, ("where", "who", "node", "command"))
         yield from _clashes(number, rule, settings)
     yield from _twice("node_group", "name", [group.name for group in settings.node_group])
+    for number, group in enumerate(settings.node_group):
+        if not group.nodes:
+            yield f"node_group[{number}].nodes", "is empty; name at least one node, or remove the group"
     for key, listed in listed_people(settings):
         yield from _unknown(key, listed, names)
     if settings.break_glass is not None:
         yield from _unknown("break_glass.people", settings.break_glass.people, names)
         yield from _unknown("break_glass.reviewers", settings.break_glass.reviewers or (), names)
         yield from _unknown_groups("break_glass.node", settings.break_glass.node, settings)
+        yield from _empty("break_glass", settings.break_glass, ("where", "node"))
     yield from account_disagreements(settings)
     yield from agent_disagreements(settings)
     yield from woken_disagreements(settings)
 
 
+def _empty(table: str, section: Section, keys: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Conditions that were written and name nothing. Somebody who empties one means nothing; left out it means all."""
+    for key in keys:
+        if key in section.model_fields_set and not getattr(section, key):
+            yield f"{table}.{key}", "is empty; name at least one, or remove the key, which then holds for all"
+
+
 def _unknown_groups(key: str, listed: tuple[str, ...], settings: Settings) -> Iterator[tuple[str, str]]:
     groups = {f"@{group.name}" for group in settings.node_group}
-    for name in listed:
+    for number, name in enumerate(listed):
         if name.startswith("@") and name not in groups:
-            yield key, f"names a group that no [[node_group]] has; {did_you_mean(name, groups)}"
+            yield f"{key}[{number}]", f"names a group that no [[node_group]] has; {did_you_mean(name, groups)}"
 
 
 def _clashes(number: int, rule: RuleSection, settings: Settings) -> Iterator[tuple[str, str]]:
@@ -137,9 +150,9 @@ def _twice(table: str, key: str, values: list[str]) -> Iterator[tuple[str, str]]
 
 
 def _unknown(key: str, listed: tuple[str, ...], names: set[str]) -> Iterator[tuple[str, str]]:
-    for name in listed:
+    for number, name in enumerate(listed):
         if not name.startswith("@") and ":" not in name and name not in names:
-            yield key, f"names a person whom [[people]] does not; {did_you_mean(name, names)}"
+            yield f"{key}[{number}]", f"names a person whom [[people]] does not; {did_you_mean(name, names)}"
 
 
 def _odd_rule(key: str, rule: Rule, directory: Directory) -> Iterator[str]:

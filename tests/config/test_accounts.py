@@ -182,7 +182,7 @@ def test_secrets_of_accounts_come_from_files_and_are_never_shown(tmp_path: Path)
         (PUBLIC + WHATSAPP.replace("+1555", "1555"), "whatsapp[0].sender: is no number in the form of E.164"),
         (PUBLIC + WHATSAPP.replace(SID, SECRET), "whatsapp[0].account_sid: is no account SID"),
         (PUBLIC + WHATSAPP + 'rooms = ["C1"]\n', "whatsapp[0].rooms: unknown key"),
-        (DISCORD + 'allow_from = ["nobody"]\n', "discord[0].allow_from: names a person whom [[people]] does not"),
+        (DISCORD + 'allow_from = ["nobody"]\n', "discord[0].allow_from[0]: names a person whom [[people]] does not"),
         (DISCORD + 'dm_policy = "everybody"\n', "discord[0].dm_policy: should be 'pairing'"),
         (DISCORD + 'fallback = "slack"\n', "discord[0].fallback: is no single conversation"),
         (DISCORD + 'fallback = "*"\n', "discord[0].fallback: is no single conversation"),

@@ -69,7 +69,7 @@ def test_all_faults_of_a_file_are_named_at_once_each_with_file_key_and_remedy(tm
         'config.toml: heartbeat.active_hours: are not hours of the day; write "08:00-22:00"',
         "config.toml: heartbeat.every: is not a length of time; write seconds",
         "config.toml: execution.timeout_s: the environment has no NOWHERE; set it",
-        "config.toml: owners: names a person whom [[people]] does not; did you mean owner?",
+        "config.toml: owners[0]: names a person whom [[people]] does not; did you mean owner?",
         "config.toml: rule[0].name: is missing; it is: Shown on cards",
         'config.toml: rule[0].where[0]: begins with "agent:"; write the part behind',
         "config.toml: rule[0].action: should be 'allow', 'ask' or 'deny'",
@@ -221,7 +221,7 @@ def test_no_key_of_the_file_is_taken_for_an_argument_of_the_library(tmp_path: Pa
         ('owners = ["*"]', 'owners: may not hold "*"'),
         ('[[rule]]\nname = "r"\naction = "ask"\nwhere = "ops"', "rule[0].where[0]: names no channel"),
         ('[[rule]]\nname = "r"\naction = "ask"\nwhere = "web:room:ops"', "rule[0].where[0]: is no place"),
-        ('[[rule]]\nname = "r"\naction = "ask"\ndeciders = ["*"]', "rule[0].deciders: names a person whom"),
+        ('[[rule]]\nname = "r"\naction = "ask"\ndeciders = ["*"]', "rule[0].deciders[0]: names a person whom"),
         ('[[rule]]\nname = "r"\naction = "ask"\nexpires_after = true', "rule[0].expires_after: is not a length"),
         ('[heartbeat]\nactive_hours = "08:00-08:00"', "begin and end at the same time"),
         ('[heartbeat]\nactive_hours = "08:00-24:30"', "name an hour that no day has"),
@@ -413,9 +413,9 @@ def test_break_glass_is_read_and_without_its_table_nobody_can(tmp_path: Path) ->
         ),
         ('people = "@sre"', "people = []", "break_glass.people: "),
         ('people = "@sre"', 'people = "*"', 'break_glass.people: may not hold "*"'),
-        ('people = "@sre"', 'people = "adda"', "break_glass.people: names a person whom [[people]] does not"),
-        ('where = "web"', 'reviewers = "adda"', "break_glass.reviewers: names a person whom [[people]] does not"),
-        ('node = ["@web", "db"]', 'node = "@wep"', "break_glass.node: names a group that no [[node_group]] has"),
+        ('people = "@sre"', 'people = "adda"', "break_glass.people[0]: names a person whom [[people]] does not"),
+        ('where = "web"', 'reviewers = "adda"', "break_glass.reviewers[0]: names a person whom [[people]] does not"),
+        ('node = ["@web", "db"]', 'node = "@wep"', "break_glass.node[0]: names a group that no [[node_group]] has"),
         ('open_for = "1h"', 'open_for = "4h 1m"', "break_glass.open_for: "),
         ('open_for = "1h"', 'for = "1h"', "break_glass.for: unknown key"),
     ],
@@ -496,3 +496,42 @@ def test_a_config_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
 def test_a_folder_that_may_not_be_written_is_a_fault_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be written"):
         first_config(tmp_path / "nowhere" / "config.toml")
+
+
+RULE = '[[rule]]\nname = "r"\naction = "allow"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (RULE + "where = []", "rule[0].where: is empty; name at least one, or remove the key"),
+        (RULE + "who = []", "rule[0].who: is empty"),
+        (RULE + "node = []", "rule[0].node: is empty"),
+        (RULE + "command = []", "rule[0].command: is empty"),
+        (GLASS.replace('where = "web"', "where = []"), "break_glass.where: is empty"),
+        (GLASS.replace('node = ["@web", "db"]', "node = []"), "break_glass.node: is empty"),
+        ('[[node_group]]\nname = "web"\nnodes = []', "node_group[0].nodes: is empty; name at least one node"),
+    ],
+)
+def test_a_condition_that_somebody_emptied_holds_for_nothing_and_is_never_read_as_everything(
+    tmp_path: Path, text: str, fault: str
+) -> None:
+    assert [found for found in faults_of(written(tmp_path, text)) if fault in found]
+
+
+def test_a_bound_is_told_with_its_unit_and_an_empty_list_in_our_words(tmp_path: Path) -> None:
+    text = GLASS.replace('open_for = "1h"', 'open_for = "8h"').replace('people = "@sre"', "people = []")
+    faults = "\n".join(faults_of(written(tmp_path, text)))
+    assert "break_glass.open_for: should be less than or equal to 14400 s; it is: How long" in faults
+    assert "break_glass.people: is empty; name at least one; it is: Who may" in faults
+
+
+def test_the_one_of_a_list_that_is_unknown_is_pointed_at_and_each_of_several(tmp_path: Path) -> None:
+    text = '[[rule]]\nname = "r"\naction = "ask"\ndeciders = ["owner", "zed", "web:x", "yan"]\nnode = ["a", "@b"]'
+    faults = "\n".join(faults_of(written(tmp_path, text)))
+    for key in (
+        "rule[0].deciders[1]: names a person",
+        "rule[0].deciders[3]: names a",
+        "rule[0].node[1]: names a group",
+    ):
+        assert key in faults
