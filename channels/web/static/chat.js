@@ -270,8 +270,10 @@ class Chat {
 
   countWaiting(entry) {
     if (entry.post?.kind !== "card" && entry.post?.kind !== "notice") return;
-    if (entry.post.status === "awaiting_approval") this.waiting.add(entry.id);
-    else this.waiting.delete(entry.id);
+    // By what waits, not by card: copies of it stand in other rooms.
+    const what = entry.post.execution || entry.id;
+    if (entry.post.status === "awaiting_approval") this.waiting.add(what);
+    else this.waiting.delete(what);
     this.showTitle();
   }
 
