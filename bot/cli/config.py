@@ -30,7 +30,8 @@ def check(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         return
     for text in found:
         shown.line(f"warning: {text}")
-    shown.line(f"{config.name}: no fault; a gateway that runs reads it at its next start")
+    shown.line(f"{config.name}: no fault; a gateway that runs reads it at its next start, and rules and people at")
+    shown.line("`homing reload`")
 
 
 def schema(as_json: AsJson = False) -> None:
