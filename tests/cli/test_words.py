@@ -157,7 +157,7 @@ def test_config_check_warns_without_failing(bare: Terminal) -> None:
     (bare.folder / "config.toml").write_text('[[rule]]\nname = "r"\naction = "ask"\ndeciders = []\n')
     ended = bare.homing("config", "check")
     assert ended.code == 0
-    assert "at its next start" in ended.out.splitlines()[-1]
+    assert "homing reload" in ended.out.splitlines()[-1]
     assert "warning: rule[0].deciders is empty: nobody may approve" in ended.out
     assert len(bare.homing("config", "check", "--json").json()["warnings"]) == 2
 
