@@ -43,7 +43,7 @@ rest: $(READY) # what the coverage has not run already
 	@$(PYTEST) $(PARALLEL) -m "$(NOT_LONG)" $(addprefix --ignore=,$(CORE_TESTS))
 
 test-all: browser $(READY) ## every test, the long ones too
-	@$(PYTEST) $(PARALLEL) --timeout 1800
+	@$(PYTEST) $(PARALLEL) --timeout 1800 --hypothesis-profile=wide
 
 lint: $(READY) ## ruff: rules and format
 	@$(BIN)/ruff check .
