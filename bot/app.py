@@ -121,7 +121,6 @@ class Core:
         self.clock = clock
         self.signals = Signals() if signals is None else signals
         self.policies = Policies(settings.policy)
-        self.reports = Completion(store, self.signals, settings.masker)
         fallbacks, masker = settings.fallbacks, settings.masker
         self.inbox = Intake(
             store,
@@ -136,6 +135,7 @@ class Core:
         self.heartbeat = Heartbeat(
             store, channels, clock, self.signals, notify_asker=settings.notify_asker, fallbacks=settings.fallbacks
         )
+        self.reports = Completion(store, self.signals, settings.masker, self.heartbeat)
         self.deliveries = Deliveries(store, channels, clock, self.signals, settings.fallbacks)
         self.sweep = Sweep(
             store,

@@ -506,6 +506,11 @@ class Events(Protocol):
         """False if one with this identity was ever added. The sequence is drawn under the address row's lock."""
         ...
 
+    def add_sending(self, event: NewEvent, *, token: ClaimToken, nonce: Nonce, lease_s: float) -> Event | None:
+        """`add`, and in the same row the claim and the begun send of its first part, if nothing of its address is in
+        the way. None where it is due like any other, or was ever added."""
+        ...
+
     def get(self, event_id: EventId) -> Event | None: ...
 
     def claim(

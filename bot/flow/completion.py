@@ -23,6 +23,8 @@ from bot.domain.execution import (
 from bot.domain.mask import Masker
 from bot.domain.node import Known, Node
 from bot.flow.dispatch import already_handed_over
+from bot.flow.express import Claimed, Express
+from bot.flow.heartbeat import Heartbeat
 from bot.flow.outcome import leave
 from bot.flow.signals import Signals
 from bot.ports import Store, Tx
@@ -49,6 +51,8 @@ class Completion:
     signals: Signals
     masker: Masker = field(default_factory=Masker)
     """Everything that a node says in words goes through it before the store, so what is read later holds no secret."""
+    heartbeat: Heartbeat | None = None
+    """Who tells a result at once; without it a result is due, and waits for the next look."""
 
     async def started(self, node: NodeFingerprint, execution_id: ExecutionId, started_at: float) -> None:
         def note(tx: Tx, execution: Execution) -> None:
@@ -77,12 +81,20 @@ class Completion:
         # In a thread: 16 MiB, the most that a config lets a node keep, take longer than others may wait for the loop.
         masked = replace(result, output=await asyncio.to_thread(self.masker.output, result.output))
 
-        def note(tx: Tx, execution: Execution) -> None:
-            if execution.state in HANDED_OVER:
-                finished = replace(execution, result=masked, started_at=started_at, live_tail="")
-                leave(tx, finished, Trigger.FINISH, by=execution.node_name, reason=None, at=ended_at)
+        def finish(tx: Tx, express: Express | None) -> tuple[bool, Claimed | None]:
+            execution = _theirs(tx, node, execution_id)
+            if execution is None or execution.state not in HANDED_OVER:
+                return execution is not None, None
+            finished = replace(execution, result=masked, started_at=started_at, live_tail="")
+            by = execution.node_name
+            return True, leave(tx, finished, Trigger.FINISH, by=by, reason=None, at=ended_at, express=express)
 
-        await self._apply(node, execution_id, "finished", note)
+        if self.heartbeat is None:
+            was_taken, _ = await self.store.write(lambda tx: finish(tx, None))
+            self.signals.heartbeat.wake()
+        else:
+            was_taken = await self.heartbeat.commit(finish)
+        self._applied(node, execution_id, "finished", was_taken=was_taken)
 
     async def refused(self, node: NodeFingerprint, execution_id: ExecutionId, reason: str) -> None:
         masked = self.masker.text(reason)
@@ -157,18 +169,27 @@ class Completion:
         """Run `note` on the locked row if the report is this node's to make; else log that it was not taken."""
 
         def apply(tx: Tx) -> bool:
-            execution = tx.executions.lock(execution_id)
-            if execution is None or execution.node != node:
-                return False
-            note(tx, execution)
-            return True
+            execution = _theirs(tx, node, execution_id)
+            if execution is not None:
+                note(tx, execution)
+            return execution is not None
 
-        if not await self.store.write(apply):
+        was_taken = await self.store.write(apply)
+        self.signals.heartbeat.wake()
+        self._applied(node, execution_id, report, was_taken=was_taken)
+
+    def _applied(self, node: NodeFingerprint, execution_id: ExecutionId, report: str, *, was_taken: bool) -> None:
+        if not was_taken:
             # Acknowledged all the same: repeating it for ever would change nothing.
             log.warning("report.not_taken", extra={"node": node, "execution_id": execution_id, "report": report})
-        self.signals.heartbeat.wake()
         self.signals.cards.wake()
         self.signals.turn.wake()
+
+
+def _theirs(tx: Tx, node: NodeFingerprint, execution_id: ExecutionId) -> Execution | None:
+    """The row, locked, if it was handed to this node."""
+    execution = tx.executions.lock(execution_id)
+    return None if execution is None or execution.node != node else execution
 
 
 def _runs(tx: Tx, execution: Execution, started_at: float | None) -> None:

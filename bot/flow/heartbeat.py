@@ -10,9 +10,10 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeVar
 
 from bot.domain.batch_card import batch_card, is_settled, revision_of
 from bot.domain.event import (
@@ -36,11 +37,11 @@ from bot.errors import (
     ChannelRejected,
     ChannelThrottled,
     ChannelUnavailable,
+    HomingError,
 )
+from bot.flow.express import LEASE_S, Claimed, Express, nonce_for
 from bot.flow.signals import Signals
 from bot.flow.telling import (
-    LEASE_S,
-    Claimed,
     Fallbacks,
     all_sent,
     begun,
@@ -49,13 +50,14 @@ from bot.flow.telling import (
     hold,
     keep_receipt,
     members_of,
-    nonce_for,
     say_instead,
 )
 from bot.loop import Tasks
 from bot.ports import Channel, Clock, Store, Tx
 
 log = logging.getLogger(__name__)
+
+R = TypeVar("R")
 
 SEND_TIMEOUT_S = 20.0
 """Of one send. Networks answer in well under a second; after 20 s the answer is not coming."""
@@ -76,10 +78,53 @@ class Heartbeat:
     fallbacks: Fallbacks = field(default_factory=dict)
     tasks: Tasks = field(default_factory=lambda: Tasks("heartbeat", limit=_MAX_SENDS))
     editing: set[int] = field(default_factory=set)
+    crowded: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while more may be due than there are places."""
+
+    async def commit(self, write: Callable[[Tx, Express | None], tuple[R, Claimed | None]]) -> R:
+        """Run `write` in one transaction, and tell at once what it claimed in it; returns when it is committed.
+
+        A place is kept before the transaction begins. Where none is free, or others wait for one, nothing is claimed:
+        what is owed is then due, and gets its turn by `step`, behind what waits longer.
+        """
+        if self.crowded.is_set() or self.tasks.free <= 0:
+            value, _ = await self.store.write(lambda tx: write(tx, None))
+            self.signals.heartbeat.wake()
+            return value
+        express = Express(token=ClaimToken(secrets.token_hex(8)), channels=self.channels.keys())
+        writing = asyncio.ensure_future(self.store.write(lambda tx: write(tx, express)))
+        # Waited for first, so that people are told before the node is answered.
+        committed = asyncio.shield(writing)
+        self.tasks.start(self._take_on(committed, writing, express.token), then=self.signals.heartbeat.wake)
+        value, _ = await asyncio.shield(writing)
+        return value
+
+    async def _take_on(
+        self,
+        committed: asyncio.Future[tuple[R, Claimed | None]],
+        writing: asyncio.Future[tuple[R, Claimed | None]],
+        token: ClaimToken,
+    ) -> None:
+        """In a task of our own: whoever called may be cancelled, as all that one connection began is when it ends, and
+        a claim that was committed meanwhile would wait for the end of its lease with nobody to tell it."""
+        try:
+            _, found = await committed
+        except asyncio.CancelledError:
+            # The gateway ends. No byte has left: it is due again, and no network need be asked about it.
+            _, found = await writing
+            if found is not None:
+                await self._move(found.event, EventTrigger.RETRY, token, None)
+            raise
+        except HomingError:
+            # Whoever called hears it.
+            return
+        if found is not None:
+            await self._tell(found, token)
 
     async def step(self) -> bool:
         """Claim what may be told now, at most one event an address, and tell it in the background."""
         if self.tasks.free <= 0 or not self.channels:
+            self.crowded.set()
             return False
         token, free = ClaimToken(secrets.token_hex(8)), self.tasks.free
 
@@ -93,7 +138,12 @@ class Heartbeat:
             )
             return [found for event in events if (found := begun(tx, event, token)) is not None]
 
-        for found in await self.store.write(claim):
+        claimed = await self.store.write(claim)
+        if len(claimed) < free:
+            self.crowded.clear()
+        else:
+            self.crowded.set()
+        for found in claimed:
             work = self._reconcile if found.event.state is EventState.RECONCILING else self._tell
             self.tasks.start(work(found, token), then=self.signals.heartbeat.wake)
         return False
@@ -136,7 +186,7 @@ class Heartbeat:
         """One send. None where it did not surely arrive; then the event has been moved on."""
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
-                return await channel.send(event.address, post, nonce_for(event, event.part))
+                return await channel.send(event.address, post, nonce_for(event.identity, event.part))
         except ChannelThrottled as fault:
             await self._retry(event, token, fault, at_least_s=fault.retry_after_s)
         except ChannelUnavailable as fault:
@@ -200,7 +250,7 @@ class Heartbeat:
         """Ask the network what became of a send whose answer was lost, before it is repeated."""
         event = claimed.event
         channel = self.channels[event.address.peer.channel, event.address.peer.account]
-        nonce = event.nonce or nonce_for(event, event.part)
+        nonce = event.nonce or nonce_for(event.identity, event.part)
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 found = await channel.find(event.address, nonce)

@@ -7,19 +7,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.domain.event import InputKind, NewEvent, NewInput, Payload, TellOutcome
+from bot.domain.event import InputKind, InputState, NewEvent, NewInput, Payload, TellOutcome
 from bot.domain.execution import FINAL, Execution, ExecutionState, Trigger, next_state, wiped
 from bot.domain.session import DeliveryId
+from bot.flow.express import Claimed, Express
 from bot.ports import Tx
 
 
 def leave(
-    tx: Tx, execution: Execution, trigger: Trigger, *, by: str | None, reason: str | None, at: float | None = None
-) -> Execution:
+    tx: Tx,
+    execution: Execution,
+    trigger: Trigger,
+    *,
+    by: str | None,
+    reason: str | None,
+    at: float | None = None,
+    express: Express | None = None,
+    to_agent: InputState = InputState.DUE,
+) -> Claimed | None:
     """Move `execution` (locked by the caller) and owe its word to the return address, under its session key.
 
     `at` is when it ended by the node's word, which is believed from the decision until now: a row that ended long
-    ago by a clock that is behind would be pruned as soon as it is told.
+    ago by a clock that is behind would be pruned as soon as it is told. What `express` could claim is returned.
     """
     since = execution.decided_at or execution.created_at
     ended_at = at if at is not None and since <= at <= tx.now else tx.now
@@ -30,17 +39,21 @@ def leave(
         by=by,
         detail=reason,
     )
-    tell(tx, moved)
-    return moved
+    return _tell(tx, moved, express, to_agent)
 
 
-def tell(tx: Tx, moved: Execution) -> None:
+def _tell(tx: Tx, moved: Execution, express: Express | None, to_agent: InputState) -> Claimed | None:
     """Owe the people of the session the state that the execution has just reached, and its agent an input."""
     mark = f"{moved.id}:{moved.state.value}"
     if moved.state is ExecutionState.LOST:
         # It may be lost again after a late `started`; each loss is told. The move's guard keeps it single.
         mark += f":{round(tx.now * 1000)}"
-    owe(tx, moved, TellOutcome(execution_id=moved.id, state=moved.state), identity=f"outcome:{mark}")
+    word = _word(moved, TellOutcome(execution_id=moved.id, state=moved.state), identity=f"outcome:{mark}")
+    claimed = None
+    if express is None:
+        tx.events.add(word)
+    else:
+        claimed = express.add(tx, word)
     peer = moved.origin.peer
     tx.inputs.add(
         NewInput(
@@ -56,19 +69,23 @@ def tell(tx: Tx, moved: Execution) -> None:
             person_name=moved.asker_name,
             text="",
             execution_id=moved.id,
+            state=to_agent,
         )
     )
+    return None if claimed is None else Claimed(event=claimed, execution=moved)
 
 
 def owe(tx: Tx, execution: Execution, payload: Payload, *, identity: str) -> None:
     """Something owed at the execution's return address, as an answer to the one who asked."""
-    tx.events.add(
-        NewEvent(
-            identity=identity,
-            session=execution.session,
-            address=execution.origin,
-            payload=payload,
-            # Empty where a schedule or a hook asked: no network knows it.
-            mention=execution.asker_native or None,
-        )
+    tx.events.add(_word(execution, payload, identity=identity))
+
+
+def _word(execution: Execution, payload: Payload, *, identity: str) -> NewEvent:
+    return NewEvent(
+        identity=identity,
+        session=execution.session,
+        address=execution.origin,
+        payload=payload,
+        # Empty where a schedule or a hook asked: no network knows it.
+        mention=execution.asker_native or None,
     )

@@ -5,11 +5,8 @@ Deliberately absent: any send, any wait. The heartbeat does both, between these.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from bot.domain.batch_card import batch_lines, is_settled, revision_of
 from bot.domain.event import (
@@ -26,9 +23,10 @@ from bot.domain.event import (
     TellOutcome,
 )
 from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
-from bot.domain.message import Nonce, Receipt
+from bot.domain.message import Receipt
 from bot.domain.render import card_line
 from bot.domain.session import AccountName, ChannelName, Peer, ReturnAddress
+from bot.flow.express import LEASE_S, Claimed, nonce_for
 from bot.flow.outcome import leave
 from bot.ports import Tx
 
@@ -36,30 +34,6 @@ log = logging.getLogger(__name__)
 
 Fallbacks = Mapping[tuple[ChannelName, AccountName], Peer]
 """Where a word is left of what an account could not tell."""
-
-LEASE_S = 60.0
-"""Thrice a send's time-out: no send starts with less lease left than it may take."""
-
-
-def nonce_for(event: Event, part: int) -> Nonce:
-    """The same for every repeat of one part of one event: 24 characters, 120 bits of its identity."""
-    digest = hashlib.sha256(f"{event.identity}#{part}".encode("utf-8", "surrogatepass")).digest()
-    return Nonce(base64.b32encode(digest[:15]).decode().lower())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
-    """An event that this process may tell now, with the row that it speaks of, both of one snapshot."""
-
-    event: Event
-    execution: Execution | None
-    members: tuple[Execution, ...] = ()
-    """Of a batch's card: all that stand on it."""
-
-    @property
-    def revision(self) -> int:
-        """How new what is told is."""
-        return revision_of((self.execution,) if self.execution is not None else self.members)
 
 
 def begun(tx: Tx, event: Event, token: ClaimToken) -> Claimed | None:
@@ -92,13 +66,15 @@ def _first_unsent(tx: Tx, event: Event) -> int:
 
 
 def begin(tx: Tx, event: Event, token: ClaimToken, *, part: int) -> Event | None:
-    return tx.events.begin_send(event, token=token, nonce=nonce_for(event, part), part=part, lease_s=LEASE_S)
+    return tx.events.begin_send(event, token=token, nonce=nonce_for(event.identity, part), part=part, lease_s=LEASE_S)
 
 
 def keep_receipt(tx: Tx, *, found: Claimed, token: ClaimToken, receipt: Receipt, parts: int) -> Event | None:
     """A part's receipt, and the next part's nonce; with the last one the event is told, or waits for confirmation."""
     event = found.event
-    if not tx.events.receipt(event, token=token, part=event.part, nonce=nonce_for(event, event.part), receipt=receipt):
+    if not tx.events.receipt(
+        event, token=token, part=event.part, nonce=nonce_for(event.identity, event.part), receipt=receipt
+    ):
         log.warning("event.claim_lost", extra={"event_id": event.id})
         return None
     next_part = event.part + 1 if parts == event.part + 1 == 1 else _first_unsent(tx, event)
@@ -219,7 +195,7 @@ def mark_told(tx: Tx, *, event: Event, token: ClaimToken | None, trigger: EventT
 
 def found_sent(tx: Tx, event: Event, token: ClaimToken, receipt: Receipt) -> None:
     """The send that was in doubt did arrive. What is left of the event is settled by its next claim."""
-    nonce = event.nonce or nonce_for(event, event.part)
+    nonce = event.nonce or nonce_for(event.identity, event.part)
     tx.events.receipt(event, token=token, part=event.part, nonce=nonce, receipt=receipt)
     # Which revision it shows is not known any more: 0 makes it be brought up to date.
     _keep_card(tx, event, receipt, shown_revision=0)

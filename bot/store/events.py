@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
-    Float,
-    Integer,
     Select,
-    and_,
-    bindparam,
     case,
     delete,
-    exists,
-    func,
-    or_,
     select,
-    tuple_,
     update,
 )
 
 from bot.domain.event import (
-    BLOCKING,
+    AddressId,
     ClaimToken,
     Event,
     EventId,
@@ -37,93 +29,75 @@ from bot.domain.event import (
 from bot.domain.execution import ExecutionId
 from bot.domain.message import Nonce, Receipt
 from bot.domain.session import AccountName, ChannelName, MessageId, Peer
-from bot.store.addresses import COLUMNS, draw_sequence
+from bot.store.addresses import draw_sequence
+from bot.store.event_rows import (
+    AS_DUE,
+    AS_SENDING,
+    CLAIMABLE,
+    EVENTS,
+    HELD_CLAIMS,
+    IN_THE_WAY,
+    MOVE,
+    MOVE_MINE,
+    NO_CLAIM,
+    SPENT,
+    as_added,
+    state_columns,
+)
 from bot.store.rows import conversation_digest, dumps, event_of
 from bot.store.schema import BLOCKS, addresses, digest, events, receipts, spent_identities
 from bot.store.transaction import Connected, insert_or_ignore
 
-_EVENTS = select(events, *COLUMNS).join(addresses, addresses.c.id == events.c.address_id)
-_HELD_CLAIMS = (EventState.CLAIMED, EventState.SENDING)
-"""States in which whoever claimed an event goes on with it."""
-_NO_CLAIM: dict[str, object] = {"claim_token": None, "lease_until": None}
-
-_other = events.alias("other")
-# A value, not a condition on a join: whatever either planner believes of the tables, it is one look into the index an
-# event. As NOT EXISTS it took PostgreSQL 19 ms instead of 3 for 600 events, before their first ANALYZE.
-_HEAD = (
-    select(func.min(_other.c.sequence))
-    # The same words as BLOCKS, for the same reason.
-    .where(_other.c.address_id == events.c.address_id, _other.c.blocks == BLOCKS.right)
-    .correlate(events)
-    .scalar_subquery()
-)
-_ADDRESS_CLAIMED = exists().where(
-    _other.c.address_id == events.c.address_id, _other.c.id != events.c.id, _other.c.claim_token.is_not(None)
-)
-
-
-_CLAIMABLE = (
-    _EVENTS.where(
-        BLOCKS,
-        events.c.state.in_(bindparam("states", expanding=True)),
-        # Never tried is due whatever the clock says: one that was set back would hold it for as long.
-        or_(events.c.not_before <= bindparam("now", type_=Float), events.c.attempt == 0),
-        # Asking the network again is harmless, so a lapsed question needs no sweep.
-        or_(
-            events.c.claim_token.is_(None),
-            and_(events.c.state == EventState.RECONCILING.value, events.c.lease_until <= bindparam("now", type_=Float)),
-        ),
-        events.c.sequence == _HEAD,
-        ~_ADDRESS_CLAIMED,
-        tuple_(addresses.c.channel, addresses.c.account).in_(bindparam("channels", expanding=True)),
-    )
-    .order_by(events.c.not_before, events.c.id)
-    .limit(bindparam("most", type_=Integer))
-    .with_for_update(of=events, skip_locked=True)
-)
-_SPENT = select(spent_identities.c.identity_digest).where(
-    spent_identities.c.identity_digest == bindparam("this_digest")
-)
-_THIS = (events.c.id == bindparam("this_id"), events.c.state == bindparam("from_state"))
-_MOVE = update(events).where(*_THIS)
-_MOVE_MINE = update(events).where(*_THIS, events.c.claim_token == bindparam("this_token"))
-
-
-def _state_columns(state: EventState) -> dict[str, object]:
-    return {"state": state.value, "blocks": int(state in BLOCKING)}
-
 
 class StoredEvents(Connected):
     def add(self, event: NewEvent) -> bool:
-        identity = digest(event.identity)
-        if self.connection.execute(_SPENT, {"this_digest": identity}).first() is not None:
-            return False
-        address_id, sequence = draw_sequence(self.connection, event.address.peer)
+        place = self._place(event)
+        return place is not None and self._insert(event, *place, AS_DUE) is not None
+
+    def add_sending(self, event: NewEvent, *, token: ClaimToken, nonce: Nonce, lease_s: float) -> Event | None:
+        place = self._place(event)
+        if place is None:
+            return None
+        # Under the lock of the address's row, so nobody adds before us what we would overtake. What comes back into
+        # the queue meanwhile, as an operator's `retell` does, has no place before us; one index keeps claims apart.
+        if self.connection.execute(IN_THE_WAY, {"this_address": place[0]}).first() is not None:
+            self._insert(event, *place, AS_DUE)
+            return None
+        claimed = {**AS_SENDING, "nonce": nonce, "claim_token": token, "lease_until": self.now + lease_s}
+        event_id = self._insert(event, *place, claimed)
+        return None if event_id is None else as_added(event, event_id, *place, now=self.now, nonce=nonce)
+
+    def _place(self, event: NewEvent) -> tuple[AddressId, int] | None:
+        """Where it stands in the order of its address; None where its identity is spent."""
+        if self.connection.execute(SPENT, {"this_digest": digest(event.identity)}).first() is not None:
+            return None
+        return draw_sequence(self.connection, event.address.peer)
+
+    def _insert(
+        self, event: NewEvent, address_id: AddressId, sequence: int, begun: Mapping[str, object]
+    ) -> EventId | None:
         now = self.now
-        written = self.connection.execute(
-            insert_or_ignore(self.dialect, events, events.c.id),
-            {
-                "identity": event.identity,
-                "identity_digest": identity,
-                "session": event.session,
-                "address_id": address_id,
-                "anchor": event.address.message_id,
-                "sequence": sequence,
-                "execution_id": None if isinstance(event.payload, Say) else event.payload.execution_id,
-                "payload": dumps(payload_to_json(event.payload)),
-                "mention": event.mention,
-                **_state_columns(EventState.DUE),
-                "attempt": 0,
-                "not_before": now,
-                "maybe_repeat": 0,
-                "created_at": now,
-                "part": 0,
-            },
-        )
-        return written.first() is not None
+        row = {
+            "identity": event.identity,
+            "identity_digest": digest(event.identity),
+            "session": event.session,
+            "address_id": address_id,
+            "anchor": event.address.message_id,
+            "sequence": sequence,
+            "execution_id": None if isinstance(event.payload, Say) else event.payload.execution_id,
+            "payload": dumps(payload_to_json(event.payload)),
+            "mention": event.mention,
+            "not_before": now,
+            "maybe_repeat": 0,
+            "created_at": now,
+            "part": 0,
+            **begun,
+        }
+        written = self.connection.execute(insert_or_ignore(self.dialect, events, events.c.id), row).scalar()
+        return None if written is None else EventId(written)
 
     def get(self, event_id: EventId) -> Event | None:
-        row = self.connection.execute(_EVENTS.where(events.c.id == event_id)).first()
+        row = self.connection.execute(EVENTS.where(events.c.id == event_id)).first()
         return None if row is None else event_of(row)
 
     def claim(
@@ -141,7 +115,7 @@ class StoredEvents(Connected):
         free = [
             event_of(row)
             for row in self.connection.execute(
-                _CLAIMABLE,
+                CLAIMABLE,
                 {
                     "states": [state.value for state in states],
                     "channels": [tuple(pair) for pair in channels],
@@ -160,7 +134,7 @@ class StoredEvents(Connected):
             self.connection.execute(
                 update(events)
                 .where(events.c.id.in_([event.id for event in claimed if event.state is state]))
-                .values(**_state_columns(state), claim_token=token, lease_until=now + lease_s)
+                .values(**state_columns(state), claim_token=token, lease_until=now + lease_s)
             )
         return claimed
 
@@ -175,7 +149,7 @@ class StoredEvents(Connected):
                 events.c.state.in_((EventState.CLAIMED.value, sending.value)),
             )
             .values(
-                **_state_columns(sending),
+                **state_columns(sending),
                 attempt=events.c.attempt + case((first, 1), else_=0),
                 nonce=nonce,
                 part=part,
@@ -222,9 +196,9 @@ class StoredEvents(Connected):
         trouble: str | None = None,
     ) -> bool:
         state = next_event_state(event.state, trigger)
-        changes = _state_columns(state)
-        if state not in _HELD_CLAIMS:
-            changes |= _NO_CLAIM
+        changes = state_columns(state)
+        if state not in HELD_CLAIMS:
+            changes |= NO_CLAIM
         if state is EventState.TOLD:
             changes["told_at"] = self.now
         if trigger is EventTrigger.RETELL:
@@ -239,7 +213,7 @@ class StoredEvents(Connected):
         guard: dict[str, object] = {"this_id": event.id, "from_state": event.state.value}
         if token is not None:
             guard["this_token"] = token
-        return bool(self.connection.execute(_MOVE if token is None else _MOVE_MINE, {**guard, **changes}).rowcount)
+        return bool(self.connection.execute(MOVE if token is None else MOVE_MINE, {**guard, **changes}).rowcount)
 
     def renew(self, event: Event, *, token: ClaimToken, lease_s: float) -> bool:
         renewed = self.connection.execute(
@@ -251,7 +225,7 @@ class StoredEvents(Connected):
 
     def lapsed(self, *, limit: int = 100) -> Sequence[Event]:
         return self._all(
-            _EVENTS.where(BLOCKS, events.c.claim_token.is_not(None), events.c.lease_until <= self.now)
+            EVENTS.where(BLOCKS, events.c.claim_token.is_not(None), events.c.lease_until <= self.now)
             .order_by(events.c.lease_until, events.c.id)
             .limit(limit)
         )
@@ -266,10 +240,10 @@ class StoredEvents(Connected):
 
     def listing(self, *, states: Collection[EventState], limit: int = 100) -> Sequence[Event]:
         wanted = events.c.state.in_([state.value for state in states])
-        return self._all(_EVENTS.where(wanted).order_by(events.c.id).limit(limit))
+        return self._all(EVENTS.where(wanted).order_by(events.c.id).limit(limit))
 
     def of_execution(self, execution_id: ExecutionId) -> Sequence[Event]:
-        return self._all(_EVENTS.where(events.c.execution_id == execution_id).order_by(events.c.id))
+        return self._all(EVENTS.where(events.c.execution_id == execution_id).order_by(events.c.id))
 
     def unheard(self, beginning: str) -> Sequence[Event]:
         unheard = events.c.state.in_((EventState.DEAD.value, EventState.HELD.value))
@@ -279,7 +253,7 @@ class StoredEvents(Connected):
 
     def of_message(self, channel: ChannelName, account: AccountName, message_id: MessageId) -> tuple[Event, int] | None:
         row = self.connection.execute(
-            _EVENTS.add_columns(receipts.c.part.label("received_part"))
+            EVENTS.add_columns(receipts.c.part.label("received_part"))
             .join(receipts, receipts.c.event_id == events.c.id)
             .where(
                 receipts.c.message_digest == digest(message_id),
@@ -309,7 +283,7 @@ class StoredEvents(Connected):
 
     def held_in(self, peer: Peer, *, limit: int = 100) -> Sequence[Event]:
         return self._all(
-            _EVENTS.where(
+            EVENTS.where(
                 events.c.state == EventState.HELD.value,
                 addresses.c.conversation_digest == conversation_digest(peer),
             )
