@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Row, and_, case, exists, func, or_, select, update
+from sqlalchemy import Float, Integer, Row, bindparam, case, exists, func, select, tuple_, update
 
 from bot.domain.batch import BatchId
 from bot.domain.event import AddressId, Card
@@ -30,6 +30,18 @@ _CARDS = (
     select(cards, _WANTED.label("wanted_revision"), *COLUMNS)
     .join(executions, executions.c.id == cards.c.execution_id)
     .join(addresses, addresses.c.id == cards.c.address_id)
+)
+# Made once: it is asked at every wake of the cards.
+_LAGGING = (
+    _CARDS.where(
+        CARD_OPEN,
+        cards.c.not_before <= bindparam("now", type_=Float),
+        cards.c.shown_revision < _WANTED,
+        ~exists().where(events.c.address_id == cards.c.address_id, BLOCKS),
+        tuple_(addresses.c.channel, addresses.c.account).in_(bindparam("channels", expanding=True)),
+    )
+    .order_by(cards.c.not_before, cards.c.id)
+    .limit(bindparam("most", type_=Integer))
 )
 
 
@@ -65,19 +77,8 @@ class StoredCards(Connected):
     def lagging(self, *, limit: int, channels: Collection[tuple[ChannelName, AccountName]]) -> list[Card]:
         if not channels:
             return []
-        owed = exists().where(events.c.address_id == cards.c.address_id, BLOCKS)
-        speaks = [and_(addresses.c.channel == channel, addresses.c.account == account) for channel, account in channels]
-        rows = self.connection.execute(
-            _CARDS.where(
-                CARD_OPEN,
-                cards.c.not_before <= self.now,
-                cards.c.shown_revision < _WANTED,
-                ~owed,
-                or_(*speaks),
-            )
-            .order_by(cards.c.not_before, cards.c.id)
-            .limit(limit)
-        ).all()
+        wanted = {"channels": [tuple(pair) for pair in channels], "now": self.now, "most": limit}
+        rows = self.connection.execute(_LAGGING, wanted).all()
         return [_card_of(row) for row in rows]
 
     def shown(self, card: Card, *, revision: int, not_before: float, final: bool) -> None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Float, Integer, and_, bindparam, exists, func, or_, select, tuple_, update
+from sqlalchemy import Float, Integer, and_, bindparam, case, exists, func, or_, select, tuple_, update
 
 from bot.domain.event import BLOCKING, AddressId, Event, EventId, EventState, EventTrigger, NewEvent, next_event_state
 from bot.domain.message import Nonce
 from bot.store.addresses import COLUMNS
-from bot.store.schema import BLOCKS, addresses, events, spent_identities
+from bot.store.schema import BLOCKS, addresses, events, receipts, spent_identities
 
 EVENTS = select(events, *COLUMNS).join(addresses, addresses.c.id == events.c.address_id)
 HELD_CLAIMS = (EventState.CLAIMED, EventState.SENDING)
@@ -59,6 +59,28 @@ MOVE = update(events).where(*_THIS)
 MOVE_MINE = update(events).where(*_THIS, events.c.claim_token == bindparam("this_token"))
 
 
+# As CLAIMABLE found them, in this transaction and under its locks.
+CLAIM = (
+    update(events)
+    .where(events.c.id.in_(bindparam("these", expanding=True)))
+    .values(state=bindparam("to_state"), blocks=1, claim_token=bindparam("token"), lease_until=bindparam("until"))
+)
+BEGIN_SEND = (
+    update(events)
+    .where(
+        events.c.id == bindparam("this_id"),
+        events.c.claim_token == bindparam("this_token"),
+        events.c.state.in_((EventState.CLAIMED.value, EventState.SENDING.value)),
+    )
+    .values(attempt=events.c.attempt + case((events.c.state == EventState.CLAIMED.value, 1), else_=0))
+    .returning(events.c.attempt)
+)
+MINE = (
+    select(events.c.id)
+    .where(events.c.id == bindparam("this_id"), events.c.claim_token == bindparam("this_token"))
+    .with_for_update()
+)
+RECEIPTS = select(receipts).where(receipts.c.event_id == bindparam("this_event")).order_by(receipts.c.part)
 IN_THE_WAY = select(events.c.id).where(events.c.address_id == bindparam("this_address"), BLOCKS).limit(1)
 
 

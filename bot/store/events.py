@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import (
     Select,
-    case,
     delete,
     select,
     update,
@@ -33,13 +32,17 @@ from bot.store.addresses import draw_sequence
 from bot.store.event_rows import (
     AS_DUE,
     AS_SENDING,
+    BEGIN_SEND,
+    CLAIM,
     CLAIMABLE,
     EVENTS,
     HELD_CLAIMS,
     IN_THE_WAY,
+    MINE,
     MOVE,
     MOVE_MINE,
     NO_CLAIM,
+    RECEIPTS,
     SPENT,
     as_added,
     state_columns,
@@ -131,39 +134,28 @@ class StoredEvents(Connected):
             for event in free
         ]
         for state in {event.state for event in claimed}:
-            self.connection.execute(
-                update(events)
-                .where(events.c.id.in_([event.id for event in claimed if event.state is state]))
-                .values(**state_columns(state), claim_token=token, lease_until=now + lease_s)
-            )
+            theirs = [event.id for event in claimed if event.state is state]
+            claim = {"these": theirs, "to_state": state.value, "token": token, "until": now + lease_s}
+            self.connection.execute(CLAIM, claim)
         return claimed
 
     def begin_send(self, event: Event, *, token: ClaimToken, nonce: Nonce, part: int, lease_s: float) -> Event | None:
         sending = next_event_state(EventState.CLAIMED, EventTrigger.SEND)
-        first = events.c.state == EventState.CLAIMED.value
-        attempt = self.connection.execute(
-            update(events)
-            .where(
-                events.c.id == event.id,
-                events.c.claim_token == token,
-                events.c.state.in_((EventState.CLAIMED.value, sending.value)),
-            )
-            .values(
-                **state_columns(sending),
-                attempt=events.c.attempt + case((first, 1), else_=0),
-                nonce=nonce,
-                part=part,
-                lease_until=self.now + lease_s,
-            )
-            .returning(events.c.attempt)
-        ).scalar()
+        begun = {
+            "this_id": event.id,
+            "this_token": token,
+            **state_columns(sending),
+            "nonce": nonce,
+            "part": part,
+            "lease_until": self.now + lease_s,
+        }
+        attempt = self.connection.execute(BEGIN_SEND, begun).scalar()
         if attempt is None:
             return None
         return replace(event, state=sending, attempt=attempt, nonce=nonce, part=part)
 
     def receipt(self, event: Event, *, token: ClaimToken, part: int, nonce: Nonce, receipt: Receipt) -> bool:
-        mine = select(events.c.id).where(events.c.id == event.id, events.c.claim_token == token).with_for_update()
-        if self.connection.execute(mine).first() is None:
+        if self.connection.execute(MINE, {"this_id": event.id, "this_token": token}).first() is None:
             return False
         self.connection.execute(
             insert_or_ignore(self.dialect, receipts),
@@ -180,9 +172,7 @@ class StoredEvents(Connected):
         return True
 
     def receipts(self, event_id: EventId) -> Sequence[tuple[int, Nonce, MessageId]]:
-        rows = self.connection.execute(
-            select(receipts).where(receipts.c.event_id == event_id).order_by(receipts.c.part)
-        ).all()
+        rows = self.connection.execute(RECEIPTS, {"this_event": event_id}).all()
         return [(row.part, Nonce(row.nonce), MessageId(row.message_id)) for row in rows]
 
     def move(
@@ -248,7 +238,7 @@ class StoredEvents(Connected):
     def unheard(self, beginning: str) -> Sequence[Event]:
         unheard = events.c.state.in_((EventState.DEAD.value, EventState.HELD.value))
         return self._all(
-            _EVENTS.where(unheard, events.c.identity.startswith(beginning, autoescape=True)).order_by(events.c.id)
+            EVENTS.where(unheard, events.c.identity.startswith(beginning, autoescape=True)).order_by(events.c.id)
         )
 
     def of_message(self, channel: ChannelName, account: AccountName, message_id: MessageId) -> tuple[Event, int] | None:
