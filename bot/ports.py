@@ -513,6 +513,10 @@ class Events(Protocol):
 
     def get(self, event_id: EventId) -> Event | None: ...
 
+    def is_owed(self, address_id: AddressId) -> bool:
+        """Whether anything waits to be told there, or is on its way."""
+        ...
+
     def claim(
         self,
         *,

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from bot.domain.command import parse_request
-from bot.domain.event import Input, InputKind
+from bot.domain.event import Input, InputKind, InputState
 from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState
 from bot.domain.grant import line as grant_line
 from bot.domain.hook import parse_hook
@@ -50,6 +51,8 @@ pause [reason] · resume — for owners: hand nothing over; results are still to
 
 @dataclass(frozen=True, slots=True)
 class CommandsAgent:
+    ENDS_LEFT_AS: ClassVar[InputState] = InputState.ANSWERED
+    """It has never a word to a result, so nobody need give it a turn for one."""
     store: Store
     hub: NodeHub
     policies: Policies

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.domain.command import NodeFingerprint
+from bot.domain.event import InputState
 from bot.domain.execution import (
     HANDED_OVER,
     Execution,
@@ -39,6 +40,8 @@ _GONE = {
     "how it ended is not known here any more",
 }
 """Answers after which no report of an execution will come."""
+_MASKED_AT_ONCE_CHARS = 2_048
+"""Of output; they take half a millisecond, about what the way to a thread and back takes on a busy machine."""
 _MAX_ASKED = 1_000
 """Open executions of one node that it is asked about when it connects; more are asked about at the next connection."""
 
@@ -53,13 +56,15 @@ class Completion:
     """Everything that a node says in words goes through it before the store, so what is read later holds no secret."""
     heartbeat: Heartbeat | None = None
     """Who tells a result at once; without it a result is due, and waits for the next look."""
+    to_agent: InputState = InputState.DUE
+    """How a result is left to the agent of its session: `answered` from the begin, where it has never a word to it."""
 
     async def started(self, node: NodeFingerprint, execution_id: ExecutionId, started_at: float) -> None:
         def note(tx: Tx, execution: Execution) -> None:
             if execution.state in {S.DISPATCHED, S.LOST}:
                 _runs(tx, execution, started_at)
 
-        await self._apply(node, execution_id, "started", note)
+        await self._apply(node, execution_id, "started", note, ends=False)
 
     async def progress(self, node: NodeFingerprint, execution_id: ExecutionId, live_tail: str) -> None:
         masked = self.masker.tail(live_tail)
@@ -68,7 +73,7 @@ class Completion:
             if execution.state is S.RUNNING and execution.live_tail != masked:
                 tx.executions.amend(replace(execution, live_tail=masked))
 
-        await self._apply(node, execution_id, "progress", note)
+        await self._apply(node, execution_id, "progress", note, ends=False)
 
     async def finished(
         self,
@@ -78,16 +83,29 @@ class Completion:
         started_at: float,
         ended_at: float,
     ) -> None:
-        # In a thread: 16 MiB, the most that a config lets a node keep, take longer than others may wait for the loop.
-        masked = replace(result, output=await asyncio.to_thread(self.masker.output, result.output))
+        output = result.output
+        if sum(len(chunk.text) for chunk in (*output.head, *output.tail)) <= _MASKED_AT_ONCE_CHARS:
+            output = self.masker.output(output)
+        else:
+            # In a thread: 16 MiB, the most that a config lets a node keep, are too long a wait for everybody else.
+            output = await asyncio.to_thread(self.masker.output, output)
+        masked = replace(result, output=output)
 
         def finish(tx: Tx, express: Express | None) -> tuple[bool, Claimed | None]:
             execution = _theirs(tx, node, execution_id)
             if execution is None or execution.state not in HANDED_OVER:
                 return execution is not None, None
             finished = replace(execution, result=masked, started_at=started_at, live_tail="")
-            by = execution.node_name
-            return True, leave(tx, finished, Trigger.FINISH, by=by, reason=None, at=ended_at, express=express)
+            return True, leave(
+                tx,
+                finished,
+                Trigger.FINISH,
+                by=execution.node_name,
+                reason=None,
+                at=ended_at,
+                express=express,
+                to_agent=self.to_agent,
+            )
 
         if self.heartbeat is None:
             was_taken, _ = await self.store.write(lambda tx: finish(tx, None))
@@ -95,6 +113,8 @@ class Completion:
         else:
             was_taken = await self.heartbeat.commit(finish)
         self._applied(node, execution_id, "finished", was_taken=was_taken)
+        if self.to_agent is InputState.DUE:
+            self.signals.turn.wake()
 
     async def refused(self, node: NodeFingerprint, execution_id: ExecutionId, reason: str) -> None:
         masked = self.masker.text(reason)
@@ -165,8 +185,13 @@ class Completion:
         execution_id: ExecutionId,
         report: str,
         note: Callable[[Tx, Execution], None],
+        *,
+        ends: bool = True,
     ) -> None:
-        """Run `note` on the locked row if the report is this node's to make; else log that it was not taken."""
+        """Run `note` on the locked row if the report is this node's to make; else log that it was not taken.
+
+        Only what may end an execution (`ends`) leaves something to people and agents; the rest is shown on cards.
+        """
 
         def apply(tx: Tx) -> bool:
             execution = _theirs(tx, node, execution_id)
@@ -174,16 +199,16 @@ class Completion:
                 note(tx, execution)
             return execution is not None
 
-        was_taken = await self.store.write(apply)
-        self.signals.heartbeat.wake()
-        self._applied(node, execution_id, report, was_taken=was_taken)
+        self._applied(node, execution_id, report, was_taken=await self.store.write(apply))
+        if ends:
+            self.signals.heartbeat.wake()
+            self.signals.turn.wake()
 
     def _applied(self, node: NodeFingerprint, execution_id: ExecutionId, report: str, *, was_taken: bool) -> None:
         if not was_taken:
             # Acknowledged all the same: repeating it for ever would change nothing.
             log.warning("report.not_taken", extra={"node": node, "execution_id": execution_id, "report": report})
         self.signals.cards.wake()
-        self.signals.turn.wake()
 
 
 def _theirs(tx: Tx, node: NodeFingerprint, execution_id: ExecutionId) -> Execution | None:

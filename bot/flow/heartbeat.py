@@ -43,6 +43,7 @@ from bot.flow.express import LEASE_S, Claimed, Express, nonce_for
 from bot.flow.signals import Signals
 from bot.flow.telling import (
     Fallbacks,
+    Kept,
     all_sent,
     begun,
     bury,
@@ -95,7 +96,7 @@ class Heartbeat:
         writing = asyncio.ensure_future(self.store.write(lambda tx: write(tx, express)))
         # Waited for first, so that people are told before the node is answered.
         committed = asyncio.shield(writing)
-        self.tasks.start(self._take_on(committed, writing, express.token), then=self.signals.heartbeat.wake)
+        self.tasks.start(self._take_on(committed, writing, express.token), then=self._freed)
         value, _ = await asyncio.shield(writing)
         return value
 
@@ -145,25 +146,35 @@ class Heartbeat:
             self.crowded.set()
         for found in claimed:
             work = self._reconcile if found.event.state is EventState.RECONCILING else self._tell
-            self.tasks.start(work(found, token), then=self.signals.heartbeat.wake)
+            self.tasks.start(work(found, token), then=self._freed)
         return False
+
+    def _freed(self) -> None:
+        """A place is free. Whoever told something there has said already whether more waits at that address."""
+        if self.crowded.is_set():
+            self.signals.heartbeat.wake()
 
     async def _tell(self, found: Claimed, token: ClaimToken) -> None:
         """Send the parts that have no receipt yet, in order. Each nonce is committed before its bytes leave."""
         event: Event | None = found.event
         channel = self.channels[found.event.address.peer.channel, found.event.address.peer.account]
-        posts = self._posts(found, channel.capabilities)
+        posts, kept = self._posts(found, channel.capabilities), Kept()
         if found.event.part >= len(posts):
             # Its last receipt was committed by a sender that died before it could say so.
             await self.store.write(partial(all_sent, event=found.event, token=token))
         while event is not None and event.part < len(posts):
             receipt = await self._send(channel, event, token, posts[event.part])
             if receipt is None:
+                # What cannot be told now may no longer be in the way of the next.
+                self.signals.heartbeat.wake()
                 return
             keep = partial(
                 keep_receipt, found=replace(found, event=event), token=token, receipt=receipt, parts=len(posts)
             )
-            event = await self.store.write(keep)
+            kept = await self.store.write(keep)
+            event = kept.event
+        if kept.more_is_owed:
+            self.signals.heartbeat.wake()
         self._look_again(found.event)
 
     def _posts(self, found: Claimed, capabilities: Capabilities) -> tuple[Post, ...]:
@@ -258,12 +269,14 @@ class Heartbeat:
             # The claim runs out by itself, and then it is asked again, for a day: a question counts no attempt.
             if self.clock.now() - event.created_at >= MAX_AGE_S:
                 await self._bury(event, token, fault)
+                self.signals.heartbeat.wake()
             return
         if isinstance(found, Receipt):
             await self.store.write(lambda tx: found_sent(tx, event, token, found))
         else:
             unknown = found is NotPosted.UNKNOWN
             await self._retry(event, token, None, maybe_repeat=unknown or event.maybe_repeat)
+        self.signals.heartbeat.wake()
         self._look_again(event)
 
     def _look_again(self, event: Event) -> None:

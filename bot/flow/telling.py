@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from bot.domain.batch_card import batch_lines, is_settled, revision_of
 from bot.domain.event import (
@@ -69,23 +70,33 @@ def begin(tx: Tx, event: Event, token: ClaimToken, *, part: int) -> Event | None
     return tx.events.begin_send(event, token=token, nonce=nonce_for(event.identity, part), part=part, lease_s=LEASE_S)
 
 
-def keep_receipt(tx: Tx, *, found: Claimed, token: ClaimToken, receipt: Receipt, parts: int) -> Event | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What is left to do after a receipt."""
+
+    event: Event | None = None
+    """With its next part begun; None where every part is sent, or the claim was lost."""
+    more_is_owed: bool = True
+    """Whether something else may be waiting for this event's address."""
+
+
+def keep_receipt(tx: Tx, *, found: Claimed, token: ClaimToken, receipt: Receipt, parts: int) -> Kept:
     """A part's receipt, and the next part's nonce; with the last one the event is told, or waits for confirmation."""
     event = found.event
     if not tx.events.receipt(
         event, token=token, part=event.part, nonce=nonce_for(event.identity, event.part), receipt=receipt
     ):
         log.warning("event.claim_lost", extra={"event_id": event.id})
-        return None
+        return Kept()
     next_part = event.part + 1 if parts == event.part + 1 == 1 else _first_unsent(tx, event)
     if next_part < parts:
-        return begin(tx, event, token, part=next_part)
+        return Kept(event=begin(tx, event, token, part=next_part))
     _keep_card(tx, event, receipt, shown_revision=found.revision)
     if receipt.confirmed and event.part == 0:
         mark_told(tx, event=event, token=token, trigger=EventTrigger.TELL)
     else:
         all_sent(tx, event=event, token=token)
-    return None
+    return Kept(more_is_owed=tx.events.is_owed(event.address_id))
 
 
 def _keep_card(tx: Tx, event: Event, receipt: Receipt, *, shown_revision: int) -> None:

@@ -63,7 +63,7 @@ class StoredEvents(Connected):
             return None
         # Under the lock of the address's row, so nobody adds before us what we would overtake. What comes back into
         # the queue meanwhile, as an operator's `retell` does, has no place before us; one index keeps claims apart.
-        if self.connection.execute(IN_THE_WAY, {"this_address": place[0]}).first() is not None:
+        if self.is_owed(place[0]):
             self._insert(event, *place, AS_DUE)
             return None
         claimed = {**AS_SENDING, "nonce": nonce, "claim_token": token, "lease_until": self.now + lease_s}
@@ -102,6 +102,9 @@ class StoredEvents(Connected):
     def get(self, event_id: EventId) -> Event | None:
         row = self.connection.execute(EVENTS.where(events.c.id == event_id)).first()
         return None if row is None else event_of(row)
+
+    def is_owed(self, address_id: AddressId) -> bool:
+        return self.connection.execute(IN_THE_WAY, {"this_address": address_id}).first() is not None
 
     def claim(
         self,

@@ -8,10 +8,12 @@ import logging
 
 import pytest
 
+from bot.agent.commands import CommandsAgent
 from bot.domain.event import EventState, TellOutcome
 from bot.domain.execution import Execution, ExecutionState
+from bot.domain.mask import Masker
 from bot.domain.session import ChannelName
-from bot.errors import StoreError
+from bot.errors import ChannelHeld, ChannelRejected, StoreError
 from bot.flow.completion import Completion
 from bot.flow.heartbeat import Heartbeat
 from tests.flow.ends import NODE, the_store_is_away
@@ -204,3 +206,89 @@ async def test_a_claim_that_died_with_its_gateway_is_asked_about_before_it_is_se
     for task in dead:
         task.cancel()
     await asyncio.gather(*dead, return_exceptions=True)
+
+
+# --- who looks again after it ------------------------------------------------------------------------------------
+
+
+async def is_woken(stage: Stage) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stage.signals.heartbeat.wait(60.0), 0.01)
+        return True
+    return False
+
+
+async def test_nobody_looks_for_more_where_nothing_else_is_owed(stage: Stage) -> None:
+    execution = await stage.running()
+    stage.signals.heartbeat.clear()
+    await finish(stage, execution)
+    assert await outcome(stage) is S.TOLD
+    assert not await is_woken(stage)
+
+
+async def test_what_came_meanwhile_at_that_address_is_looked_for_at_once(stage: Stage) -> None:
+    execution = await stage.running()
+
+    async def more() -> None:
+        stage.channel.during_send = None
+        await stage.add(words("later"))
+
+    stage.channel.during_send = more
+    stage.signals.heartbeat.clear()
+    await finish(stage, execution)
+    assert await is_woken(stage)
+
+
+async def test_a_place_that_others_wait_for_is_offered_when_it_is_free(stage: Stage) -> None:
+    execution, heartbeat = await stage.running(), stage.heartbeat()
+
+    async def fill() -> None:
+        heartbeat.crowded.set()
+
+    stage.channel.during_send = fill
+    stage.signals.heartbeat.clear()
+    await report(stage, heartbeat, execution)
+    await heartbeat.tasks.drain()
+    await asyncio.sleep(0)
+    assert await is_woken(stage)
+
+
+@pytest.mark.parametrize("fault", [ChannelHeld("the window is closed"), ChannelRejected("no such room")])
+async def test_what_cannot_be_told_lets_the_next_one_pass_at_once(stage: Stage, fault: Exception) -> None:
+    execution = await stage.running()
+    stage.channel.send_answers.append(fault)
+    stage.signals.heartbeat.clear()
+    await finish(stage, execution)
+    assert await is_woken(stage)
+
+
+async def test_an_agent_that_never_says_a_word_to_a_result_gets_no_turn_for_it(stage: Stage) -> None:
+    execution, heartbeat = await stage.running(), stage.heartbeat()
+    await stage.answer()
+    stage.signals.turn.clear()
+    now = stage.clock.now()
+    ends = CommandsAgent.ENDS_LEFT_AS
+    reports = Completion(stage.store, stage.signals, stage.masker, heartbeat, to_agent=ends)
+    await reports.finished(NODE, execution.id, a_result(), now, now)
+    await heartbeat.tasks.drain()
+    assert await outcome(stage) is S.TOLD
+    assert await stage.waiting_inputs() == []
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(stage.signals.turn.wait(60.0), 0.01)
+    agent = CommandsAgent(stage.store, stage.hub, stage.policies)
+    other = await stage.running(room="other")
+    await stage.finish(other)
+    assert await agent.answer(await stage.waiting_inputs()) == [], "it is as silent as it says"
+
+
+async def test_a_long_output_is_masked_like_a_short_one(stage: Stage) -> None:
+    stage.masker = Masker(["correct-horse-battery"])
+    for room, length in (("short", 10), ("long", 10_000)):
+        execution = await stage.running(room=room)
+        text = "x " * length + "correct-horse-battery"
+        now = stage.clock.now()
+        await stage.reports.finished(NODE, execution.id, a_result(text), now, now)
+        kept = await stage.read(execution)
+        assert kept.result is not None
+        assert kept.result.output.text().endswith("x ‹secret›")
+        await stage.answer()
