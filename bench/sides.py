@@ -37,6 +37,7 @@ from bot.domain.gate import Admission, Gate, RoomPolicy
 from bot.domain.policy import Policy
 from bot.domain.session import (
     DEFAULT_ACCOUNT,
+    AccountName,
     AgentName,
     ChannelName,
     MessageId,
@@ -53,22 +54,38 @@ from bot.node.hub import Hub
 from bot.node.identity import fingerprint, new_key
 from bot.ports import Tx
 from bot.store import OpenStore, open_store
-from tests.platforms.loopback import LoopbackChannel
+from tests.platforms.loopback import channels_of
 
 CHANNEL = ChannelName("discord")
+ACCOUNTS = (DEFAULT_ACCOUNT, AccountName("second"))
+"""Two, so that one can be slow while the other is measured."""
+GROUP = 200
+"""Executions that are made in one transaction."""
 Taker = Callable[[str], Coroutine[None, None, None]]
 
 
 @asynccontextmanager
-async def core(folder: Path, network_url: str, public_key: bytes) -> AsyncIterator[tuple[str, OpenStore]]:
+async def core(
+    database: Path,
+    network_url: str,
+    public_keys: list[bytes],
+    *,
+    retention_s: float = 30 * 86_400.0,
+    sweep_s: float = 5.0,
+) -> AsyncIterator[tuple[str, OpenStore]]:
     """The whole core behind a real socket; gives the node's URL and the store."""
-    store = open_store(f"sqlite:///{folder / 'core.db'}", clock=SystemClock(), gateway=True)
+    store = open_store(f"sqlite:///{database}", clock=SystemClock(), gateway=True)
     try:
-        await store.write(lambda tx: _pair(tx, public_key))
-        channel = LoopbackChannel(network_url, CHANNEL, DEFAULT_ACCOUNT)
+        await store.write(lambda tx: [_pair(tx, one) for one in public_keys])
+        channels = channels_of(network_url, [(CHANNEL, account) for account in ACCOUNTS])
         heard = Admission(room_policy=RoomPolicy.OPEN, require_mention=False)
-        settings = CoreSettings(policy=Policy(), gate=Gate(admissions={(CHANNEL, DEFAULT_ACCOUNT): heard}))
-        parts = Core(settings, store, {(CHANNEL, DEFAULT_ACCOUNT): channel}, SystemClock())
+        settings = CoreSettings(
+            policy=Policy(),
+            gate=Gate(admissions=dict.fromkeys(channels, heard)),
+            retention_s=retention_s,
+            sweep_s=sweep_s,
+        )
+        parts = Core(settings, store, channels, SystemClock())
         hub = Hub(new_key(), parts.reports, on_connect=parts.signals.all)
         server = web.Application()
         server.add_routes(hub.routes())
@@ -80,11 +97,13 @@ async def core(folder: Path, network_url: str, public_key: bytes) -> AsyncIterat
 
 
 @asynccontextmanager
-async def store_alone(folder: Path, network_url: str, public_key: bytes) -> AsyncIterator[tuple[str, OpenStore]]:
+async def store_alone(
+    database: Path, network_url: str, public_keys: list[bytes]
+) -> AsyncIterator[tuple[str, OpenStore]]:
     """The completion's transaction by the store itself, between a bare socket and a bare POST."""
-    store = open_store(f"sqlite:///{folder / 'store.db'}", clock=SystemClock(), gateway=True)
+    store = open_store(f"sqlite:///{database}", clock=SystemClock(), gateway=True)
     try:
-        await store.write(lambda tx: _pair(tx, public_key))
+        await store.write(lambda tx: [_pair(tx, one) for one in public_keys])
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
             async def take(text: str) -> None:
@@ -100,34 +119,35 @@ async def store_alone(folder: Path, network_url: str, public_key: bytes) -> Asyn
 
 
 @asynccontextmanager
-async def bare(folder: Path, network_url: str) -> AsyncIterator[str]:
+async def bare(path: Path, network_url: str) -> AsyncIterator[str]:
     """One durable commit by hand: the floor."""
-    with closing(sqlite3.connect(folder / "bare.db", isolation_level=None)) as database:
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("CREATE TABLE told (id TEXT PRIMARY KEY, body TEXT)")
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
+            def record(name: str, text: str) -> None:
+                database.execute("INSERT INTO told VALUES (?, ?)", (name, text))
+
             async def take(text: str) -> None:
                 form = json.loads(text)
-                database.execute("INSERT INTO told VALUES (?, ?)", (form["execution"], text))
+                record(form["execution"], text)
                 await _post(session, network_url, form["execution"], form["output"])
 
-            async with _bare_socket(take) as url:
+            async with _bare_socket(take, lambda text: record(secrets.token_hex(), text)) as url:
                 yield url
 
 
-async def running(store: OpenStore, public_key: bytes, count: int) -> list[str]:
-    """So many executions that a node has and has not reported, each of a session of its own."""
-    node = fingerprint(public_key)
-
-    def make(tx: Tx) -> list[str]:
-        return [_running(tx, node) for _ in range(count)]
-
-    made: list[str] = []
-    while len(made) < count:
-        made += await store.write(make)
-    return made[:count]
+async def running(
+    store: OpenStore, public_key: bytes, count: int, *, room: str | None = None, account: str = DEFAULT_ACCOUNT
+) -> list[str]:
+    """So many executions that a node has and has not reported, each of a session of its own, or all of one room."""
+    node, made = fingerprint(public_key), [draw_id(secrets.token_hex()) for _ in range(count)]
+    for at in range(0, count, GROUP):
+        some = made[at : at + GROUP]
+        await store.write(lambda tx, some=some: [_running(tx, node, one, room or one, account) for one in some])
+    return made
 
 
 def named(count: int) -> list[str]:
@@ -135,9 +155,18 @@ def named(count: int) -> list[str]:
     return [draw_id(secrets.token_hex()) for _ in range(count)]
 
 
-def _running(tx: Tx, node: NodeFingerprint) -> str:
-    execution_id = draw_id(secrets.token_hex())
-    peer = Peer(agent=AgentName("main"), channel=CHANNEL, kind=PeerKind.CHANNEL, id=NativeId(execution_id))
+def peer_of(room: str, account: str = DEFAULT_ACCOUNT) -> Peer:
+    return Peer(
+        agent=AgentName("main"),
+        channel=CHANNEL,
+        account=AccountName(account),
+        kind=PeerKind.CHANNEL,
+        id=NativeId(room),
+    )
+
+
+def _running(tx: Tx, node: NodeFingerprint, execution_id: ExecutionId, room: str, account: str) -> None:
+    peer = peer_of(room, account)
     execution = Execution(
         id=execution_id,
         state=ExecutionState.PREPARING,
@@ -156,7 +185,6 @@ def _running(tx: Tx, node: NodeFingerprint) -> str:
     tx.executions.insert(execution)
     for trigger in (Trigger.ALLOW, Trigger.DISPATCH, Trigger.START):
         execution = tx.executions.move(execution, trigger)
-    return execution_id
 
 
 def _complete(tx: Tx, execution_id: ExecutionId, output: str) -> None:
@@ -180,13 +208,15 @@ def _pair(tx: Tx, public_key: bytes) -> None:
 
 
 async def _post(session: aiohttp.ClientSession, network_url: str, name: str, output: str) -> None:
-    async with session.post(f"{network_url}/post", data=json.dumps({"peer": {"id": name}, "text": output})) as answer:
+    async with session.post(
+        f"{network_url}/post", data=json.dumps({"peer": {"id": name}, "execution": name, "text": output})
+    ) as answer:
         await answer.read()
 
 
 @asynccontextmanager
-async def _bare_socket(take: Taker) -> AsyncIterator[str]:
-    """A WebSocket that hands every text to `take`, all at the same time."""
+async def _bare_socket(take: Taker, record: Callable[[str], object] = len) -> AsyncIterator[str]:
+    """A WebSocket that hands every text to `take`, all at the same time; a POST is given to `record`."""
 
     async def connect(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -197,8 +227,14 @@ async def _bare_socket(take: Taker) -> AsyncIterator[str]:
                     group.create_task(take(message.data))
         return socket
 
+    async def post(request: web.Request) -> web.Response:
+        """The floor of an inbound webhook: its body, committed, then the answer."""
+        record(await request.text())
+        return web.Response()
+
     server = web.Application()
     server.router.add_get("/bare", connect)
+    server.router.add_post("/bare", post)
     async with _serving(server) as port:
         yield f"ws://127.0.0.1:{port}/bare"
 
