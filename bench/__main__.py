@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench import way_home
+from bench import edges, footprint, way_home
 from bench.machine import machine
 from bench.measuring import Bench, Part
 from bench.results import RESULTS, table, write
@@ -19,6 +19,9 @@ Measure = Callable[[Bench], Awaitable[Part]]
 PARTS: dict[str, tuple[Measure, float, str]] = {
     "a": (way_home.alone, 180.0, "one finished report to its told message, one at a time"),
     "b": (way_home.at_once, 180.0, "200 and 2,000 sessions that finish inside one second"),
+    "c": (edges.decision, 180.0, "a decision to the command's first output, on a real node"),
+    "d": (edges.webhook, 120.0, "an inbound webhook to its recorded acknowledgement"),
+    "g": (footprint.footprint, 300.0, "cold start, idle memory, install size"),
     "o": (way_home.overload, 180.0, "one noisy room, account or node: what it costs the others"),
 }
 """Letter -> how it is measured, the seconds after which it is given up, and what it is."""

@@ -22,6 +22,7 @@ from aiohttp import web
 
 from bot.app import Core, CoreSettings, SystemClock
 from bot.domain.command import NodeFingerprint, Request
+from bot.domain.directory import Directory, Person
 from bot.domain.execution import (
     Chunk,
     Ending,
@@ -59,6 +60,7 @@ from tests.platforms.loopback import channels_of
 CHANNEL = ChannelName("discord")
 ACCOUNTS = (DEFAULT_ACCOUNT, AccountName("second"))
 """Two, so that one can be slow while the other is measured."""
+OWNER = Person(name="owner", ids=(PersonId("discord:owner"),))
 GROUP = 200
 """Executions that are made in one transaction."""
 Taker = Callable[[str], Coroutine[None, None, None]]
@@ -72,15 +74,15 @@ async def core(
     *,
     retention_s: float = 30 * 86_400.0,
     sweep_s: float = 5.0,
-) -> AsyncIterator[tuple[str, OpenStore]]:
-    """The whole core behind a real socket; gives the node's URL and the store."""
+) -> AsyncIterator[tuple[str, OpenStore, Core]]:
+    """The whole core behind a real socket; gives the node's URL, the store and the core itself."""
     store = open_store(f"sqlite:///{database}", clock=SystemClock(), gateway=True)
     try:
         await store.write(lambda tx: [_pair(tx, one) for one in public_keys])
         channels = channels_of(network_url, [(CHANNEL, account) for account in ACCOUNTS])
         heard = Admission(room_policy=RoomPolicy.OPEN, require_mention=False)
         settings = CoreSettings(
-            policy=Policy(),
+            policy=Policy(directory=Directory(people=(OWNER,)), owners=(OWNER.name,)),
             gate=Gate(admissions=dict.fromkeys(channels, heard)),
             retention_s=retention_s,
             sweep_s=sweep_s,
@@ -90,7 +92,7 @@ async def core(
         server = web.Application()
         server.add_routes(hub.routes())
         async with parts.running(hub), _serving(server) as port:
-            yield f"ws://127.0.0.1:{port}/node", store
+            yield f"ws://127.0.0.1:{port}/node", store, parts
             await hub.close()
     finally:
         await store.close()

@@ -278,6 +278,10 @@ class DiscordNetwork:
             mentions=tuple(dict.fromkeys(message.pings)) if message.author.is_bot else (),
         )
 
+    def address(self) -> str:
+        """Where it listens, for a gateway in another process."""
+        return f"127.0.0.1:{self._port}"
+
     def _socket_url(self) -> str:
         return f"ws://127.0.0.1:{self._port}/gw/"
 
