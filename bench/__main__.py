@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench import edges, footprint, way_home
+from bench import edges, fleet, footprint, growth, soak, way_home
 from bench.machine import machine
 from bench.measuring import Bench, Part
 from bench.results import RESULTS, table, write
@@ -21,7 +22,10 @@ PARTS: dict[str, tuple[Measure, float, str]] = {
     "b": (way_home.at_once, 180.0, "200 and 2,000 sessions that finish inside one second"),
     "c": (edges.decision, 180.0, "a decision to the command's first output, on a real node"),
     "d": (edges.webhook, 120.0, "an inbound webhook to its recorded acknowledgement"),
+    "e": (growth.growth, 1_500.0, "one result, as what the store holds grows to a million"),
+    "f": (fleet.fleet, 300.0, "a thousand nodes, a hundred of them streaming"),
     "g": (footprint.footprint, 300.0, "cold start, idle memory, install size"),
+    "h": (soak.soak, 300.0, "a day's results in two minutes: what must not grow"),
     "o": (way_home.overload, 180.0, "one noisy room, account or node: what it costs the others"),
 }
 """Letter -> how it is measured, the seconds after which it is given up, and what it is."""
@@ -36,7 +40,7 @@ async def measure(bench: Bench, letters: str) -> list[Part]:
         try:
             async with asyncio.timeout(within_s):
                 parts.append(await act(bench))
-        except (TimeoutError, RuntimeError, OSError, LookupError) as fault:
+        except (TimeoutError, RuntimeError, OSError, LookupError, AssertionError, sqlite3.Error) as fault:
             words = f"not measured: {type(fault).__name__} {fault}".strip()
             bench.tell(f"{letter}: {words}")
             parts.append(Part(letter=letter, title=title, notes=[words]))

@@ -28,7 +28,7 @@ async def decision(bench: Bench) -> Part:
     for percent in (50, 99):
         part.add(f"p{percent}", quantile(taken, percent), "ms", floor=quantile(bare["ms"], percent))
     part.notes.append(
-        "Floor: two commits by raw sqlite3, two questions to another process, and the command started by hand. The node "
+        "Floor: two commits by raw sqlite3, two questions to another process, the command started by hand. The node "
         "looks at executable, directory and digests again, and has its journal on disk, before it starts anything."
     )
     return part

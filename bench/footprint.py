@@ -55,9 +55,9 @@ async def footprint(bench: Bench) -> Part:
     for title, names in (("node", ("homing",)), ("gateway", ("homing[gateway]",))):
         part.add(f"install size, {title}", _installed_mib(names), "MiB")
     part.notes.append(
-        "Most memory is the peak of the resident set, as /usr/bin/time -v reports it. Ready: the gateway listens and has "
-        "tried its accounts; the node has read its policy and its journal and tries to connect. The first start on a new "
-        "folder, which makes the database, is left out."
+        "Most memory is the peak of the resident set, as /usr/bin/time -v reports it. Ready: the gateway listens and "
+        "has tried its accounts; the node has read its policy and its journal and tries to connect. The first start on "
+        "a new folder, which makes the database, is left out."
     )
     return part
 
@@ -89,7 +89,7 @@ async def _node(bench: Bench, part: Part, rounds: int, floor_s: float, floor_mib
 
 async def _bare(folder: Path) -> tuple[float, float]:
     """`python -c 'import aiohttp'` by the same clock, and the peak of its memory."""
-    code = "import aiohttp, resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    code = "import aiohttp; print(*(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     begun = time.monotonic()
     out = await _python(folder, "-c", code)
     return time.monotonic() - begun, int(out) / 1_024

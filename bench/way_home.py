@@ -1,4 +1,4 @@
-"""(a) one result at a time, (b) many at once, (o) overload: the way from a node's finished report to the told message."""
+"""(a) one result at a time, (b) many at once, (o) overload: from a node's finished report to the told message."""
 
 from __future__ import annotations
 
