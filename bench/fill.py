@@ -81,6 +81,7 @@ def pending(database: Path, upto: int, *, in_line: bool) -> None:
                 "sequence": sequence,
                 "state": "'due'",
                 "blocks": "1",
+                "leads": f"CASE WHEN {is_head} THEN 1 ELSE 0 END",
                 "attempt": f"CASE WHEN {is_head} THEN 3 ELSE 0 END",
                 "not_before": f"CASE WHEN {is_head} THEN {at + _AWAY_S} ELSE {at - 60.0} END",
                 "created_at": str(at - 60.0),

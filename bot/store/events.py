@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
+    Connection,
     Select,
     delete,
     select,
@@ -14,6 +15,7 @@ from sqlalchemy import (
 )
 
 from bot.domain.event import (
+    BLOCKING,
     AddressId,
     ClaimToken,
     Event,
@@ -36,12 +38,17 @@ from bot.store.event_rows import (
     CLAIM,
     CLAIMABLE,
     EVENTS,
+    FIRST,
     HELD_CLAIMS,
     IN_THE_WAY,
+    LEAD,
+    LED,
+    LOCK_ADDRESS,
     MINE,
     MOVE,
     MOVE_MINE,
     NO_CLAIM,
+    READY,
     RECEIPTS,
     SPENT,
     as_added,
@@ -53,9 +60,17 @@ from bot.store.transaction import Connected, insert_or_ignore
 
 
 class StoredEvents(Connected):
+    """Which event leads its address is settled by `settle`, at the end of a transaction that let one pass or return."""
+
+    __slots__ = ("_passed",)
+
+    def __init__(self, connection: Connection, moment: Callable[[], float]) -> None:
+        super().__init__(connection, moment)
+        self._passed: set[AddressId] = set()
+
     def add(self, event: NewEvent) -> bool:
         place = self._place(event)
-        return place is not None and self._insert(event, *place, AS_DUE) is not None
+        return place is not None and self._add_due(event, *place) is not None
 
     def add_sending(self, event: NewEvent, *, token: ClaimToken, nonce: Nonce, lease_s: float) -> Event | None:
         place = self._place(event)
@@ -64,11 +79,14 @@ class StoredEvents(Connected):
         # Under the lock of the address's row, so nobody adds before us what we would overtake. What comes back into
         # the queue meanwhile, as an operator's `retell` does, has no place before us; one index keeps claims apart.
         if self.is_owed(place[0]):
-            self._insert(event, *place, AS_DUE)
+            self._insert(event, *place, {**AS_DUE, "leads": 0})
             return None
         claimed = {**AS_SENDING, "nonce": nonce, "claim_token": token, "lease_until": self.now + lease_s}
         event_id = self._insert(event, *place, claimed)
         return None if event_id is None else as_added(event, event_id, *place, now=self.now, nonce=nonce)
+
+    def _add_due(self, event: NewEvent, address_id: AddressId, sequence: int) -> EventId | None:
+        return self._insert(event, address_id, sequence, {**AS_DUE, "leads": int(not self.is_owed(address_id))})
 
     def _place(self, event: NewEvent) -> tuple[AddressId, int] | None:
         """Where it stands in the order of its address; None where its identity is spent."""
@@ -118,18 +136,16 @@ class StoredEvents(Connected):
         if not channels or not states:
             return []
         now = self.now
-        free = [
-            event_of(row)
-            for row in self.connection.execute(
-                CLAIMABLE,
-                {
-                    "states": [state.value for state in states],
-                    "channels": [tuple(pair) for pair in channels],
-                    "now": now,
-                    "most": limit,
-                },
-            ).all()
-        ]
+        wanted = {
+            "states": [state.value for state in states],
+            "channels": [tuple(pair) for pair in channels],
+            "now": now,
+            "most": limit,
+        }
+        ready = self.connection.execute(READY, wanted).scalars().all()
+        if not ready:
+            return []
+        free = [event_of(row) for row in self.connection.execute(CLAIMABLE, {**wanted, "ready": ready}).all()]
         claimed = [
             replace(event, state=next_event_state(event.state, EventTrigger.CLAIM))
             if event.state is EventState.DUE
@@ -189,6 +205,8 @@ class StoredEvents(Connected):
         trouble: str | None = None,
     ) -> bool:
         state = next_event_state(event.state, trigger)
+        if (event.state in BLOCKING) is not (state in BLOCKING):
+            self._passed.add(event.address_id)
         changes = state_columns(state)
         if state not in HELD_CLAIMS:
             changes |= NO_CLAIM
@@ -207,6 +225,27 @@ class StoredEvents(Connected):
         if token is not None:
             guard["this_token"] = token
         return bool(self.connection.execute(MOVE if token is None else MOVE_MINE, {**guard, **changes}).rowcount)
+
+    def settle(self) -> None:
+        """Let the first event of each address lead, where this transaction let one pass or brought one back.
+
+        Late, and under the address's lock: whoever adds there at the same time sees what passed as in its way still.
+
+            this transaction                another
+            tells 1, which leads
+                                            adds 2: behind 1, so it does not lead; commits
+            locks the address: sees 2,
+            lets it lead
+        """
+        for address_id in sorted(self._passed):
+            this = {"this_address": address_id}
+            if self.dialect != "sqlite":
+                self.connection.execute(LOCK_ADDRESS, this)
+            first = self.connection.execute(FIRST, this).first()
+            if first is not None and not first.leads:
+                self.connection.execute(LED, {**this, "first_id": first.id})
+                self.connection.execute(LEAD, {"first_id": first.id})
+        self._passed.clear()
 
     def renew(self, event: Event, *, token: ClaimToken, lease_s: float) -> bool:
         renewed = self.connection.execute(

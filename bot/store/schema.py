@@ -32,7 +32,7 @@ from bot.domain.execution import storable
 from bot.domain.terms import ONE_YES, terms_to_json
 from bot.errors import Malformed
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0006", "0008", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007", "0006", "0008", "0010", "0009")
 """Every version of the schema that this code knows, oldest first; the last is the one that it uses."""
 
 
@@ -212,6 +212,9 @@ events = Table(
     Column("mention", Opaque),
     Column("state", Text, nullable=False),
     Column("blocks", Integer, nullable=False),
+    # 1 for the first of its address that blocks: what is looked through for the next to tell is then no longer than
+    # there are places, however much waits behind or for later.
+    Column("leads", Integer, nullable=False, server_default="0"),
     Column("attempt", Integer, nullable=False),
     Column("not_before", Float, nullable=False),
     Column("maybe_repeat", Integer, nullable=False),
@@ -244,6 +247,23 @@ Index(
     sqlite_where=text("blocks = 1"),
     postgresql_where=text("blocks = 1"),
 )
+Index(
+    "leading_and_never_tried",
+    events.c.not_before,
+    events.c.id,
+    sqlite_where=text("leads = 1 AND attempt = 0"),
+    postgresql_where=text("leads = 1 AND attempt = 0"),
+)
+Index(
+    "leading_and_tried",
+    events.c.not_before,
+    events.c.id,
+    sqlite_where=text("leads = 1 AND attempt > 0"),
+    postgresql_where=text("leads = 1 AND attempt > 0"),
+)
+LEADS = events.c.leads == literal_column("1")
+NEVER_TRIED = events.c.attempt == literal_column("0")
+TRIED = events.c.attempt > literal_column("0")
 BLOCKS = events.c.blocks == literal_column("1")
 """Written into the statement, not bound: SQLite uses a partial index only where it can see the condition."""
 

@@ -95,5 +95,6 @@ def run(fn: Callable[[OpenTx], R], tx: OpenTx) -> R:
         value = fn(tx)
     except StopIteration as fault:
         raise RuntimeError("a transaction ended with StopIteration") from fault
+    tx.events.settle()
     tx.audit.flush()
     return value

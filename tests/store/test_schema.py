@@ -214,19 +214,24 @@ async def test_the_claim_of_the_next_event_uses_the_index(store: OpenStore, url:
     seen: list[str] = []
 
     def look(tx: Tx) -> None:
+        tx.events.add(event("1"))
         raw = tx.events.connection.connection.driver_connection  # type: ignore[attr-defined]
         raw.set_trace_callback(seen.append)
         tx.events.claim(token=ClaimToken("one"), lease_s=60, limit=1, channels=ALL_CHANNELS, states={EventState.DUE})
         raw.set_trace_callback(None)
 
     await store.write(look)
-    (claim,) = [one for one in seen if one.startswith("SELECT")]
-    plan = await store.read(
-        lambda tx: tx.events.connection.execute(text(f"EXPLAIN QUERY PLAN {claim.replace(':', chr(92) + ':')}")).all()  # type: ignore[attr-defined]
-    )
-    said = " ".join(row[-1] for row in plan)
-    assert "events_in_the_way" in said
-    assert "one_open_claim_an_address" in said
+    ready, claim = [await _plan(store, one) for one in seen if one.startswith("SELECT")]
+    assert "leading_and_never_tried" in ready
+    assert "leading_and_tried" in ready
+    assert "events_in_the_way" in claim
+    assert "one_open_claim_an_address" in claim
+
+
+async def _plan(store: OpenStore, statement: str) -> str:
+    asked = text(f"EXPLAIN QUERY PLAN {statement.replace(':', chr(92) + ':')}")
+    rows = await store.read(lambda tx: tx.events.connection.execute(asked).all())  # type: ignore[attr-defined]
+    return " ".join(row[-1] for row in rows)
 
 
 def test_addresses_presses_and_results_come_back_from_their_rows() -> None:
