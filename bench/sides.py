@@ -205,7 +205,7 @@ def _complete(tx: Tx, execution_id: ExecutionId, output: str) -> None:
 
 def _pair(tx: Tx, public_key: bytes) -> None:
     node = fingerprint(public_key)
-    tx.nodes.hello(node, public_key, "bench")
+    tx.nodes.hello(node, public_key, f"bench-{node[:12]}")
     tx.nodes.pair(node)
 
 

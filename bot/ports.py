@@ -7,7 +7,7 @@ or guard, so that a repeat changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -51,7 +51,7 @@ from bot.domain.message import (
     Suggest,
     Suggestion,
 )
-from bot.domain.node import Known, Node
+from bot.domain.node import Known, Node, Pairing
 from bot.domain.policy import Policy
 from bot.domain.session import (
     AccountName,
@@ -268,8 +268,12 @@ class Reports(Protocol):
 
     async def pairing_of(self, fingerprint: NodeFingerprint) -> Node | None: ...
 
-    async def seen(self, fingerprint: NodeFingerprint) -> None:
-        """The connection is alive, or has just ended."""
+    async def pairings(self) -> Mapping[NodeFingerprint, Pairing]:
+        """Of all nodes there are."""
+        ...
+
+    async def seen(self, nodes: Collection[NodeFingerprint]) -> None:
+        """Their connections are alive, or have just ended."""
         ...
 
 
@@ -704,6 +708,7 @@ class Nodes(Protocol):
     def pair(self, fingerprint: NodeFingerprint, *, name: str | None = None, by: str | None = None) -> Node | None: ...
     def revoke(self, fingerprint: NodeFingerprint, *, by: str | None = None) -> Node | None: ...
     def seen(self, fingerprint: NodeFingerprint) -> None: ...
+    def pairings(self) -> Mapping[NodeFingerprint, Pairing]: ...
     def listing(self) -> Sequence[Node]: ...
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.domain.command import NodeFingerprint
@@ -22,7 +22,7 @@ from bot.domain.execution import (
     Trigger,
 )
 from bot.domain.mask import Masker
-from bot.domain.node import Known, Node
+from bot.domain.node import Known, Node, Pairing
 from bot.flow.dispatch import already_handed_over
 from bot.flow.express import Claimed, Express
 from bot.flow.heartbeat import Heartbeat
@@ -176,8 +176,15 @@ class Completion:
     async def pairing_of(self, fingerprint: NodeFingerprint) -> Node | None:
         return await self.store.read(lambda tx: tx.nodes.get(fingerprint))
 
-    async def seen(self, fingerprint: NodeFingerprint) -> None:
-        await self.store.write(lambda tx: tx.nodes.seen(fingerprint))
+    async def pairings(self) -> Mapping[NodeFingerprint, Pairing]:
+        return await self.store.read(lambda tx: tx.nodes.pairings())
+
+    async def seen(self, nodes: Collection[NodeFingerprint]) -> None:
+        def note(tx: Tx) -> None:
+            for node in nodes:
+                tx.nodes.seen(node)
+
+        await self.store.write(note)
 
     async def _apply(
         self,

@@ -72,8 +72,11 @@ class Hub:
         self._reports = reports
         self._on_connect = on_connect
         self._bounds = bounds or HubBounds()
-        self._proven: dict[NodeFingerprint, Link] = {}
-        """The newest connection of each key that was proved, paired or not."""
+        self._proven: dict[NodeFingerprint, tuple[Link, Wake]] = {}
+        """The newest connection of each key that was proved, paired or not, and who waits to open it."""
+        self._watching: asyncio.Task[None] | None = None
+        """Runs while anybody is connected."""
+        self._next_note = 0.0
         self._ready: dict[NodeFingerprint, Link] = {}
         """Those of them that are paired and were asked about what is open."""
         self._strangers: Counter[str] = Counter()
@@ -86,7 +89,7 @@ class Hub:
 
     async def close(self) -> None:
         self._is_closing = True
-        for link in list(self._proven.values()):
+        for link, _ in list(self._proven.values()):
             await link.close(Close.GOING_AWAY, "the gateway is stopping")
         await self._closing.close()
 
@@ -231,16 +234,20 @@ class Hub:
         if known.pairing is Pairing.REVOKED:
             await link.close(Close.REVOKED, "this key was revoked")
             return
-        older = self._proven.get(node)
-        self._proven[node] = link
+        older, wake = self._proven.get(node), Wake()
+        self._proven[node] = link, wake
         # The newer one counts from now on: a machine that slept has left an old connection that looks alive.
         self._ready.pop(node, None)
         if older is not None:
             # Beside the new one: the old one may be half open, and its close then waits in vain.
-            self._closing.start(older.close(Close.SUPERSEDED, "the same key has connected again"))
+            self._closing.start(older[0].close(Close.SUPERSEDED, "the same key has connected again"))
         lines = Lines(node, self._reports, link.send)
-        # It opens the connection as well, at once or when an operator has paired the node.
-        watch = asyncio.create_task(self._watch(link), name="pairing")
+        link.is_paired = known.pairing is Pairing.PAIRED
+        # At once, or when an operator has paired the node.
+        opening = asyncio.create_task(self._serve_when_paired(link, wake), name="opening")
+        if self._watching is None:
+            watch = forever("node.pairing", self._watch, Wake(), poll_s=self._bounds.pairing_s)
+            self._watching = asyncio.create_task(watch, name="pairing")
         try:
             if known.pairing is Pairing.PENDING:
                 await link.welcome(Pairing.PENDING)
@@ -248,7 +255,7 @@ class Hub:
             while True:
                 await link.take(await link.receive(), lines)
         finally:
-            await self._leave(link, watch, lines)
+            await self._leave(link, opening, lines)
 
     async def _may_wait(self, link: Link) -> bool:
         """Strangers are bounded before anything is written for them."""
@@ -268,54 +275,64 @@ class Hub:
             self._new_keys.append(now)
         return True
 
+    def _is_newest(self, link: Link) -> bool:
+        newest = self._proven.get(link.end.node)
+        return newest is not None and newest[0] is link
+
     async def _open(self, link: Link) -> None:
         """Asked first, served then: an offer that is made from now on comes after the question on the same socket."""
         node = link.end.node
         executions = tuple(await self._reports.open_executions(node))
-        if self._proven.get(node) is not link:
+        if not self._is_newest(link):
             return
         await link.welcome(Pairing.PAIRED)
         await link.ask_about(executions)
-        if self._proven.get(node) is link:
+        if self._is_newest(link):
             self._ready[node] = link
             log.info("node.connected", extra={"node": node, "asked": len(executions)})
             self._on_connect()
 
-    async def _watch(self, link: Link) -> None:
-        """The pairing as it stands in the store, again and again."""
-        node = link.end.node
-        next_note = 0.0
-
-        async def look() -> bool:
-            nonlocal next_note
-            known = await self._reports.pairing_of(node)
-            pairing = Pairing.REVOKED if known is None else known.pairing
-            if pairing is not Pairing.PAIRED and link.is_open:
-                pairing = Pairing.REVOKED
-            if pairing is Pairing.REVOKED:
-                self._ready.pop(node, None)
-                log.warning("node.revoked", extra={"node": node})
-                await link.close(Close.REVOKED, "this key was revoked")
-            elif pairing is Pairing.PAIRED and link.is_waiting:
+    async def _serve_when_paired(self, link: Link, wake: Wake) -> None:
+        async def open_it() -> bool:
+            if link.is_waiting and link.is_paired:
                 await self._open(link)
-            now = asyncio.get_running_loop().time()
-            if now >= next_note:
-                next_note = now + self._bounds.seen_s
-                await self._reports.seen(node)
             return False
 
-        await forever("node.pairing", look, Wake(), poll_s=self._bounds.pairing_s)
+        # Woken by the watch; a fault, as of a store that is away, is tried again by itself.
+        await forever("node.opening", open_it, wake, poll_s=self._bounds.seen_s)
 
-    async def _leave(self, link: Link, watch: asyncio.Task[None], lines: Lines) -> None:
+    async def _watch(self) -> bool:
+        """The pairings as they stand in the store, again and again: one read for all who are connected."""
+        pairings = await self._reports.pairings()
+        for node, (link, wake) in list(self._proven.items()):
+            pairing = pairings.get(node, Pairing.REVOKED)
+            if pairing is Pairing.PAIRED and link.is_waiting and not link.is_paired:
+                link.is_paired = True
+                wake.wake()
+            if pairing is Pairing.REVOKED or (pairing is Pairing.PENDING and link.is_open):
+                self._ready.pop(node, None)
+                if link.is_open or link.is_waiting:
+                    log.warning("node.revoked", extra={"node": node})
+                    self._closing.start(link.close(Close.REVOKED, "this key was revoked"))
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_note and self._proven:
+            self._next_note = now + self._bounds.seen_s
+            await self._reports.seen(list(self._proven))
+        return False
+
+    async def _leave(self, link: Link, opening: asyncio.Task[None], lines: Lines) -> None:
         node = link.end.node
         if self._ready.get(node) is link:
             del self._ready[node]
-        is_newest = self._proven.get(node) is link
+        is_newest = self._is_newest(link)
         if is_newest:
             del self._proven[node]
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        if not self._proven and self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
         await lines.close()
         log.info("node.left", extra={"node": node})
         if is_newest and not self._is_closing:
-            await self._reports.seen(node)
+            await self._reports.seen([node])

@@ -53,6 +53,8 @@ class Link:
         self._questions: dict[int, asyncio.Future[Answer]] = {}
         self._number = 0
         self._asked: set[ExecutionId] = set()
+        self.is_paired = False
+        """By the store's word; the node hears it with its welcome."""
 
     @property
     def is_open(self) -> bool:

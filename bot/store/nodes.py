@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from bot.domain.command import NodeFingerprint
 from bot.domain.execution import storable
@@ -16,6 +16,7 @@ from bot.store.transaction import Audited, insert_or_ignore
 
 _MAX_NAMESAKES = 1_000
 """Machines from one image share a host name; a thousand of them is beyond what one gateway is for."""
+_SEEN = update(nodes).where(nodes.c.fingerprint == bindparam("this_node"))
 
 
 class StoredNodes(Audited):
@@ -94,7 +95,11 @@ class StoredNodes(Audited):
         return node
 
     def seen(self, fingerprint: NodeFingerprint) -> None:
-        self.connection.execute(update(nodes).where(nodes.c.fingerprint == fingerprint).values(last_seen_at=self.now))
+        self.connection.execute(_SEEN, {"this_node": fingerprint, "last_seen_at": self.now})
+
+    def pairings(self) -> Mapping[NodeFingerprint, Pairing]:
+        rows = self.connection.execute(select(nodes.c.fingerprint, nodes.c.pairing))
+        return {NodeFingerprint(node): Pairing(pairing) for node, pairing in rows}
 
     def listing(self) -> Sequence[Node]:
         rows = self.connection.execute(select(nodes).order_by(nodes.c.first_seen_at, nodes.c.fingerprint)).all()

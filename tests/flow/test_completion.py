@@ -278,7 +278,8 @@ async def test_a_node_that_proved_its_key_is_recorded_and_looked_up(stage: Stage
     assert (new.pairing, new.name) == (Pairing.PENDING, "mail-1")
 
     stage.clock.advance(30.0)
-    await stage.reports.seen(key)
+    await stage.reports.seen([key])
+    assert await stage.reports.pairings() == {NODE: Pairing.PAIRED, OTHER_NODE: Pairing.PAIRED, key: Pairing.PENDING}
     again = await stage.reports.pairing_of(key)
     assert again is not None
     assert again.last_seen_at == START + 30.0

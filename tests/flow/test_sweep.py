@@ -26,7 +26,7 @@ S = ExecutionState
 
 async def heard(stage: Stage) -> None:
     """The node's connection is alive."""
-    await stage.reports.seen(NODE)
+    await stage.reports.seen([NODE])
 
 
 async def told(stage: Stage) -> list[str]:

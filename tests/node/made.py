@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -58,6 +58,8 @@ class Book:
     hellos: int = 0
     asked: int = 0
     connects: int = 0
+    looks: int = 0
+    """At the pairings of all nodes."""
 
     def kinds(self, execution: ExecutionId) -> list[str]:
         """Without live tails, which may come or not."""
@@ -124,8 +126,12 @@ class Book:
     async def pairing_of(self, fingerprint: NodeFingerprint) -> Node | None:
         return self.nodes.get(fingerprint)
 
-    async def seen(self, fingerprint: NodeFingerprint) -> None:
-        assert fingerprint in self.nodes
+    async def pairings(self) -> Mapping[NodeFingerprint, Pairing]:
+        self.looks += 1
+        return {node: known.pairing for node, known in self.nodes.items()}
+
+    async def seen(self, nodes: Collection[NodeFingerprint]) -> None:
+        assert self.nodes.keys() >= set(nodes)
 
     def connected(self) -> None:
         self.connects += 1

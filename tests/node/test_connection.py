@@ -472,3 +472,14 @@ async def test_a_node_that_was_killed_tells_on_its_next_start_that_it_does_not_k
             assert "is still there" in there.book.words[ID]
             await until(lambda: (tmp_path / "state" / "settled" / f"{ID}.unknown").exists())
         gate.touch()
+
+
+async def test_the_pairings_of_all_nodes_are_looked_at_together() -> None:
+    """A thousand nodes are looked after by as many reads as one."""
+    async with gateway() as there, contextlib.AsyncExitStack() as nodes:
+        for _ in range(6):
+            await nodes.enter_async_context(raw_node(there))
+        await until(lambda: len(there.hub.connected()) == 6)
+        before = there.book.looks
+        await asyncio.sleep(0.5)
+        assert 1 <= there.book.looks - before <= 0.5 / there.bounds.pairing_s + 1
