@@ -14,10 +14,10 @@ CORE_TESTS := $(wildcard tests/domain tests/flow tests/agent tests/attack)
 NOT_LONG := $(if $(CHROMIUM),not long,not long and not browser)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check test-all bench coverage lint types browser setup lock clean
+.PHONY: help run demo test check test-all bench bench-report coverage lint types browser setup lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(READY) ## set everything up and start the gateway, a local node and the web chat
 	@$(BIN)/homing run
@@ -57,9 +57,13 @@ coverage: $(READY) ## branches of bot/domain and bot/flow: 99 in a hundred are t
 	@$(PYTEST) $(PARALLEL) -m "$(NOT_LONG)" --cov --cov-report= $(CORE_TESTS)
 	@$(BIN)/coverage report --include='bot/domain/*,bot/flow/*' --show-missing --skip-covered --fail-under=99
 
-bench: $(READY) ## a result's way home and a verdict of the policy, each beside its floor
-	@$(BIN)/python -m bench
-	@$(BIN)/python -m bench.policy
+# PARTS=ab measures two of them, SCALE=0.1 a tenth of the samples, KEEP=name keeps the document in bench/results.
+bench: $(READY) ## what it costs, each figure beside its floor; some ten minutes
+	@$(BIN)/python -m bench $(if $(PARTS),--only $(PARTS)) $(if $(SCALE),--scale $(SCALE)) $(if $(KEEP),--keep $(KEEP))
+	@$(if $(PARTS),true,$(BIN)/python -m bench.policy)
+
+bench-report: $(READY) ## docs/BENCHMARKS.md and its plots, of what bench/results holds
+	@$(BIN)/python -m bench.report
 
 setup: $(READY) ## only set up .venv
 

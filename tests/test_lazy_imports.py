@@ -1,0 +1,61 @@
+"""Nobody pays for what they do not use: what a node and a gateway load at their start, by what Python has loaded."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NETWORKS = {"discord", "slack_bolt", "slack_sdk", "twilio"}
+GATEWAY_ONLY = {"sqlalchemy", "alembic", "psycopg", "pydantic", "pydantic_settings", "jinja2"}
+
+
+def loaded(code: str) -> set[str]:
+    """Every module that is there after this code ran in a Python of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stdout))
+
+
+def packages(modules: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules}
+
+
+@pytest.mark.parametrize("code", ["import bot.node.client", "from bot.cli.main import app"])
+def test_a_node_loads_nothing_of_a_gateway(code: str) -> None:
+    modules = loaded(code)
+    assert not packages(modules) & (NETWORKS | GATEWAY_ONLY | {"channels"})
+    ours = {name for name in modules if name.startswith(("bot.store", "bot.app", "bot.config"))}
+    assert ours == set()
+
+
+def test_a_node_loads_no_flow() -> None:
+    assert {name for name in loaded("import bot.node.client") if name.startswith(("bot.flow", "bot.agent"))} == set()
+
+
+def test_a_gateway_loads_no_network_before_an_account_needs_it() -> None:
+    modules = loaded("import bot.app")
+    assert not packages(modules) & NETWORKS
+    assert not {"channels.discord", "channels.slack", "channels.whatsapp"} & modules
+
+
+def test_a_gateway_on_sqlite_loads_no_driver_of_postgresql_and_no_migrations_once_its_schema_is_there() -> None:
+    code = (
+        "import tempfile, asyncio, sys, subprocess\n"
+        "from bot.store import open_store\n"
+        "from bot.app import SystemClock\n"
+        "path = tempfile.mkdtemp() + '/homing.db'\n"
+        "make = 'from bot.store import migrate; migrate(\"sqlite:///' + path + '\")'\n"
+        "subprocess.run([sys.executable, '-c', make], check=True)\n"
+        "asyncio.run(open_store('sqlite:///' + path, clock=SystemClock(), gateway=True).close())\n"
+    )
+    assert not packages(loaded(code)) & {"psycopg", "alembic", "mako"}
