@@ -135,8 +135,8 @@ class Core:
         self.heartbeat = Heartbeat(
             store, channels, clock, self.signals, notify_asker=settings.notify_asker, fallbacks=settings.fallbacks
         )
-        ends = CommandsAgent.ENDS_LEFT_AS
-        self.reports = Completion(store, self.signals, settings.masker, self.heartbeat, to_agent=ends)
+        hears = CommandsAgent.HEARS_RESULTS
+        self.reports = Completion(store, self.signals, settings.masker, self.heartbeat, for_agent=hears)
         self.deliveries = Deliveries(store, channels, clock, self.signals, settings.fallbacks)
         self.sweep = Sweep(
             store,

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from bot.domain.command import parse_request
-from bot.domain.event import Input, InputKind, InputState
+from bot.domain.event import Input, InputKind
 from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState
 from bot.domain.grant import line as grant_line
 from bot.domain.hook import parse_hook
@@ -51,8 +51,8 @@ pause [reason] · resume — for owners: hand nothing over; results are still to
 
 @dataclass(frozen=True, slots=True)
 class CommandsAgent:
-    ENDS_LEFT_AS: ClassVar[InputState] = InputState.ANSWERED
-    """It has never a word to a result, so nobody need give it a turn for one."""
+    HEARS_RESULTS: ClassVar[bool] = False
+    """It has never a word to one."""
     store: Store
     hub: NodeHub
     policies: Policies

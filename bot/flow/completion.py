@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.domain.command import NodeFingerprint
-from bot.domain.event import InputState
 from bot.domain.execution import (
     HANDED_OVER,
     Execution,
@@ -56,8 +55,8 @@ class Completion:
     """Everything that a node says in words goes through it before the store, so what is read later holds no secret."""
     heartbeat: Heartbeat | None = None
     """Who tells a result at once; without it a result is due, and waits for the next look."""
-    to_agent: InputState = InputState.DUE
-    """How a result is left to the agent of its session: `answered` from the begin, where it has never a word to it."""
+    for_agent: bool = True
+    """Whether the agent of its session is owed a result as well: one that has never a word to it need get no turn."""
 
     async def started(self, node: NodeFingerprint, execution_id: ExecutionId, started_at: float) -> None:
         def note(tx: Tx, execution: Execution) -> None:
@@ -104,7 +103,7 @@ class Completion:
                 reason=None,
                 at=ended_at,
                 express=express,
-                to_agent=self.to_agent,
+                for_agent=self.for_agent,
             )
 
         if self.heartbeat is None:
@@ -113,7 +112,7 @@ class Completion:
         else:
             was_taken = await self.heartbeat.commit(finish)
         self._applied(node, execution_id, "finished", was_taken=was_taken)
-        if self.to_agent is InputState.DUE:
+        if self.for_agent:
             self.signals.turn.wake()
 
     async def refused(self, node: NodeFingerprint, execution_id: ExecutionId, reason: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.domain.event import InputKind, InputState, NewEvent, NewInput, Payload, TellOutcome
+from bot.domain.event import InputKind, NewEvent, NewInput, Payload, TellOutcome
 from bot.domain.execution import FINAL, Execution, ExecutionState, Trigger, next_state, wiped
 from bot.domain.session import DeliveryId
 from bot.flow.express import Claimed, Express
@@ -23,7 +23,7 @@ def leave(
     reason: str | None,
     at: float | None = None,
     express: Express | None = None,
-    to_agent: InputState = InputState.DUE,
+    for_agent: bool = True,
 ) -> Claimed | None:
     """Move `execution` (locked by the caller) and owe its word to the return address, under its session key.
 
@@ -39,10 +39,10 @@ def leave(
         by=by,
         detail=reason,
     )
-    return _tell(tx, moved, express, to_agent)
+    return _tell(tx, moved, express, for_agent=for_agent)
 
 
-def _tell(tx: Tx, moved: Execution, express: Express | None, to_agent: InputState) -> Claimed | None:
+def _tell(tx: Tx, moved: Execution, express: Express | None, *, for_agent: bool) -> Claimed | None:
     """Owe the people of the session the state that the execution has just reached, and its agent an input."""
     mark = f"{moved.id}:{moved.state.value}"
     if moved.state is ExecutionState.LOST:
@@ -54,25 +54,27 @@ def _tell(tx: Tx, moved: Execution, express: Express | None, to_agent: InputStat
         tx.events.add(word)
     else:
         claimed = express.add(tx, word)
-    peer = moved.origin.peer
-    tx.inputs.add(
-        NewInput(
-            session=moved.session,
-            address=moved.origin,
-            kind=InputKind.FINISHED,
-            channel=peer.channel,
-            account=peer.account,
-            delivery=DeliveryId(f"homing:outcome:{mark}"),
-            # What an agent asks for because of this end, it asks for whoever asked for the execution.
-            person=moved.asker,
-            person_native=moved.asker_native,
-            person_name=moved.asker_name,
-            text="",
-            execution_id=moved.id,
-            state=to_agent,
-        )
-    )
+    if for_agent:
+        tx.inputs.add(_input(moved, mark))
     return None if claimed is None else Claimed(event=claimed, execution=moved)
+
+
+def _input(moved: Execution, mark: str) -> NewInput:
+    peer = moved.origin.peer
+    return NewInput(
+        session=moved.session,
+        address=moved.origin,
+        kind=InputKind.FINISHED,
+        channel=peer.channel,
+        account=peer.account,
+        delivery=DeliveryId(f"homing:outcome:{mark}"),
+        # What an agent asks for because of this end, it asks for whoever asked for the execution.
+        person=moved.asker,
+        person_native=moved.asker_native,
+        person_name=moved.asker_name,
+        text="",
+        execution_id=moved.id,
+    )
 
 
 def owe(tx: Tx, execution: Execution, payload: Payload, *, identity: str) -> None:

@@ -142,7 +142,8 @@ class StoredExecutions(Connected):
                 "this_id": execution.id,
                 "from_state": execution.state.value,
                 "state": state.value,
-                **execution_values(execution),
+                # What this transaction has locked or written last stands in the row: only what changed is written.
+                **execution_values(execution, unlike=self._newest.get(execution.id)),
             },
         ).scalar()
         if written is None:

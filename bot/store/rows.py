@@ -7,7 +7,7 @@ that a database refuses, and what was approved comes back to the letter.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Row
@@ -117,46 +117,58 @@ def peer_of_row(row: Row[Any]) -> Peer:
     )
 
 
-def execution_values(execution: Execution) -> dict[str, object]:
-    """Every column but id, state and revision, which have their own ways to be written."""
-    command, result = execution.command, execution.result
-    return {
-        "session": execution.session,
-        "session_digest": digest(execution.session),
-        "origin": address_text(execution.origin),
-        "asker": execution.asker,
-        "asker_native": execution.asker_native,
-        "asker_name": execution.asker_name,
-        "request": dumps(request_to_json(execution.request)),
-        "node": execution.node,
-        "node_name": execution.node_name,
-        "created_at": execution.created_at,
-        "expires_at": execution.expires_at,
-        "rule": execution.rule,
-        "deciders": dumps(list(execution.deciders)),
-        "terms": dumps(terms_to_json(execution.terms)),
-        "approved_by": dumps(list(execution.approved_by)),
-        "escalates_at": execution.escalates_at,
-        "is_escalated": int(execution.is_escalated),
-        "masked": None if execution.masked is None else dumps(request_to_json(execution.masked)),
-        "grant_id": execution.grant,
-        "glass_id": execution.glass,
-        "batch": None if execution.batch is None else execution.batch.id,
-        "batch_at": None if execution.batch is None else execution.batch.at,
-        "batch_card": None if execution.batch is None else execution.batch.card,
-        "worded_by": execution.worded_by,
-        "read_untrusted": int(execution.read_untrusted),
-        "command": None if command is None else dumps(command_to_json(command)),
-        "command_hash": execution.command_hash,
-        "reason": execution.reason,
-        "decided_by": execution.decided_by,
-        "decided_at": execution.decided_at,
-        "started_at": execution.started_at,
-        "ended_at": execution.ended_at,
-        "stop_wanted_by": execution.stop_wanted_by,
-        "live_tail": execution.live_tail,
-        "result": None if result is None else dumps(result_to_json(result)),
+def _json_or_none(value: object, form: Callable[[Any], object]) -> str | None:
+    return None if value is None else dumps(form(value))
+
+
+_PLAIN = (
+    *(
+        "session",
+        "asker",
+        "asker_native",
+        "asker_name",
+        "node",
+        "node_name",
+        "created_at",
+        "expires_at",
+        "rule",
+    ),
+    *("escalates_at", "command_hash", "reason", "decided_by", "decided_at", "started_at", "ended_at", "stop_wanted_by"),
+    *("live_tail", "worded_by"),
+)
+_MADE: Mapping[str, tuple[str, Callable[[Any], object]]] = {
+    "session_digest": ("session", digest),
+    "origin": ("origin", lambda origin: address_text(origin)),
+    "request": ("request", lambda request: dumps(request_to_json(request))),
+    "deciders": ("deciders", lambda deciders: dumps(list(deciders))),
+    "terms": ("terms", lambda terms: dumps(terms_to_json(terms))),
+    "approved_by": ("approved_by", lambda approved_by: dumps(list(approved_by))),
+    "is_escalated": ("is_escalated", int),
+    "masked": ("masked", lambda masked: _json_or_none(masked, request_to_json)),
+    "grant_id": ("grant", lambda grant: grant),
+    "glass_id": ("glass", lambda glass: glass),
+    "batch": ("batch", lambda batch: None if batch is None else batch.id),
+    "batch_at": ("batch", lambda batch: None if batch is None else batch.at),
+    "batch_card": ("batch", lambda batch: None if batch is None else batch.card),
+    "read_untrusted": ("read_untrusted", int),
+    "command": ("command", lambda command: _json_or_none(command, command_to_json)),
+    "result": ("result", lambda result: _json_or_none(result, result_to_json)),
+}
+"""Column -> the field that it holds, and how."""
+
+
+def execution_values(execution: Execution, *, unlike: Execution | None = None) -> dict[str, object]:
+    """Every column but id, state and revision, which have their own ways to be written; or what differs alone."""
+    values = {
+        name: getattr(execution, name)
+        for name in _PLAIN
+        if unlike is None or getattr(execution, name) != getattr(unlike, name)
     }
+    for name, (field, made) in _MADE.items():
+        value = getattr(execution, field)
+        if unlike is None or value != getattr(unlike, field):
+            values[name] = made(value)
+    return values
 
 
 def execution_of(row: Row[Any]) -> Execution:

@@ -267,8 +267,8 @@ async def test_an_agent_that_never_says_a_word_to_a_result_gets_no_turn_for_it(s
     await stage.answer()
     stage.signals.turn.clear()
     now = stage.clock.now()
-    ends = CommandsAgent.ENDS_LEFT_AS
-    reports = Completion(stage.store, stage.signals, stage.masker, heartbeat, to_agent=ends)
+    hears = CommandsAgent.HEARS_RESULTS
+    reports = Completion(stage.store, stage.signals, stage.masker, heartbeat, for_agent=hears)
     await reports.finished(NODE, execution.id, a_result(), now, now)
     await heartbeat.tasks.drain()
     assert await outcome(stage) is S.TOLD

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -15,7 +15,9 @@ from bot.domain.message import Nonce
 from bot.domain.session import PersonId
 from bot.errors import IllegalTransition, Malformed, StaleRow
 from bot.ports import Tx
-from bot.store import OpenStore
+from bot.store import OpenStore, rows
+from bot.store.rows import execution_values
+from bot.store.schema import executions
 from tests.clock import START, ManualClock
 from tests.store.made import (
     ALL_CHANNELS,
@@ -41,6 +43,19 @@ EVERY_COLUMN = replace(
     live_tail="…50 %\n",
     result=result("ünïcode 🎉\n"),
 )
+
+
+def test_every_field_has_a_column_and_every_column_is_written() -> None:
+    """One that is forgotten would keep what stood there before, in silence."""
+    apart = {"id", "state", "revision"}
+    assert {*execution_values(execution()), *apart} == {column.name for column in executions.c}
+    written = {*rows._PLAIN, *(field for field, _ in rows._MADE.values())}
+    assert {*written, *apart} == {field.name for field in fields(Execution)}
+
+
+def test_only_what_changed_is_written() -> None:
+    ended = replace(execution(), reason="because", is_escalated=True)
+    assert execution_values(ended, unlike=execution()) == {"reason": "because", "is_escalated": 1}
 
 
 async def insert(store: OpenStore, *executions: Execution) -> None:

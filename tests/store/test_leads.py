@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 
 import pytest
 from sqlalchemy import func, select
 
-from bot.domain.event import BLOCKING, EVENT_TRANSITIONS, ClaimToken, Event
+from bot.domain.event import BLOCKING, EVENT_TRANSITIONS, ClaimToken, Event, EventTrigger, NewEvent
 from bot.domain.message import Nonce
 from bot.ports import Tx
 from bot.store import OpenStore
@@ -16,7 +17,7 @@ from bot.store.schema import events
 from bot.store.transaction import Connected
 from tests.clock import ManualClock
 from tests.store.made import event
-from tests.store.sending import ONE, S, T, add, claim, claim_one, move, send
+from tests.store.sending import ONE, S, T, add, adding, claim, claim_one, move, send
 
 ROOMS = ("a", "b", "c")
 
@@ -51,26 +52,26 @@ async def test_the_first_of_each_address_is_marked_whatever_became_of_the_others
         if draw.random() < 0.4:
             new = event(f"{seed}:{step}", room=draw.choice(ROOMS))
             at_once = draw.random() < 0.5
-            await one.write(lambda tx, new=new, at_once=at_once: _add(tx, new, at_once=at_once))
+            await one.write(partial(_add, new=new, at_once=at_once))
         else:
             found = await one.read(lambda tx: tx.events.listing(states=frozenset(S)))
             usable = [each for each in found if EVENT_TRANSITIONS[each.state]]
             if usable:
                 chosen = draw.choice(usable)
                 trigger = draw.choice(sorted(EVENT_TRANSITIONS[chosen.state]))
-                await one.write(lambda tx, each=chosen, what=trigger: _step(tx, each, what))
+                await one.write(partial(_step, each=chosen, trigger=trigger))
         leading, first = await marked(store)
         assert leading == first, f"step {step}"
 
 
-def _add(tx: Tx, new: object, *, at_once: bool) -> None:
+def _add(tx: Tx, *, new: NewEvent, at_once: bool) -> None:
     if at_once:
-        tx.events.add_sending(new, token=ONE, nonce=Nonce("n"), lease_s=60)  # type: ignore[arg-type]
+        tx.events.add_sending(new, token=ONE, nonce=Nonce("n"), lease_s=60)
     else:
-        tx.events.add(new)  # type: ignore[arg-type]
+        tx.events.add(new)
 
 
-def _step(tx: Tx, each: Event, trigger: T) -> None:
+def _step(tx: Tx, *, each: Event, trigger: EventTrigger) -> None:
     if trigger is T.CLAIM:
         tx.events.claim(
             token=ONE,
@@ -95,7 +96,7 @@ async def test_one_that_is_added_while_the_first_is_told_is_led_to_its_turn(
         first = await send(store, next(one for one in await claim(store) if one.identity == f"{room}:1"))
         await asyncio.gather(
             move(store, first, T.TELL),
-            another.write(lambda tx, room=room: tx.events.add(event(f"{room}:2", room=room))),
+            another.write(adding(event(f"{room}:2", room=room))),
         )
         assert [one.identity for one in await claim(store)] == [f"{room}:2"]
 
