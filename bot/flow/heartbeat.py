@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -39,7 +40,8 @@ from bot.errors import (
     ChannelUnavailable,
     HomingError,
 )
-from bot.flow.express import LEASE_S, Claimed, Express, nonce_for
+from bot.flow.express import Claimed, Express, nonce_for
+from bot.flow.places import Places, account_of
 from bot.flow.signals import Signals
 from bot.flow.telling import (
     Fallbacks,
@@ -47,6 +49,7 @@ from bot.flow.telling import (
     all_sent,
     begun,
     bury,
+    claimed_on,
     found_sent,
     hold,
     keep_receipt,
@@ -63,7 +66,12 @@ R = TypeVar("R")
 SEND_TIMEOUT_S = 20.0
 """Of one send. Networks answer in well under a second; after 20 s the answer is not coming."""
 _MAX_SENDS = 64
-"""Addresses that are told at the same time."""
+"""Of one account, each at an address of its own. At a tenth of a second each that is 640 a second, far above what any
+network lets one account post."""
+_MAX_EDITS = 32
+"""Of one account; less urgent than what is owed."""
+_MAX_TASKS = 1_024
+"""Of all accounts: as much as eleven that answer nothing."""
 
 Channels = Mapping[tuple[ChannelName, AccountName], Channel]
 
@@ -77,25 +85,27 @@ class Heartbeat:
     notify_asker: bool = True
     """Whether an answer mentions the one whom it answers."""
     fallbacks: Fallbacks = field(default_factory=dict)
-    tasks: Tasks = field(default_factory=lambda: Tasks("heartbeat", limit=_MAX_SENDS))
+    tasks: Tasks = field(default_factory=lambda: Tasks("heartbeat", limit=_MAX_TASKS))
+    places: Places = field(default_factory=lambda: Places(each=_MAX_SENDS))
+    edits: Places = field(default_factory=lambda: Places(each=_MAX_EDITS))
     editing: set[int] = field(default_factory=set)
-    crowded: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while more may be due than there are places."""
 
     async def commit(self, write: Callable[[Tx, Express | None], tuple[R, Claimed | None]]) -> R:
         """Run `write` in one transaction, and tell at once what it claimed in it; returns when it is committed.
 
-        A place is kept before the transaction begins. Where none is free, or others wait for one, nothing is claimed:
-        what is owed is then due, and gets its turn by `step`, behind what waits longer.
+        A place is kept before the transaction begins. Where an account has none, or others wait for one, nothing of it
+        is claimed: what is owed is then due, and gets its turn by `step`, behind what waits longer.
         """
-        if self.crowded.is_set() or self.tasks.free <= 0:
+        channels = self.places.uncrowded(self.channels.keys()) if self.tasks.free > 0 else frozenset()
+        if not channels:
             value, _ = await self.store.write(lambda tx: write(tx, None))
             self.signals.heartbeat.wake()
             return value
-        express = Express(token=ClaimToken(secrets.token_hex(8)), channels=self.channels.keys())
+        express = Express(token=ClaimToken(secrets.token_hex(8)), channels=channels)
         writing = asyncio.ensure_future(self.store.write(lambda tx: write(tx, express)))
         # Waited for first, so that people are told before the node is answered.
         committed = asyncio.shield(writing)
+        self.places.undecided += 1
         self.tasks.start(self._take_on(committed, writing, express.token), then=self._freed)
         value, _ = await asyncio.shield(writing)
         return value
@@ -119,40 +129,49 @@ class Heartbeat:
         except HomingError:
             # Whoever called hears it.
             return
-        if found is not None:
-            await self._tell(found, token)
+        finally:
+            self.places.undecided -= 1
+        if found is None:
+            # Due behind what is owed there already, or another process's: whoever is next is looked for.
+            self.signals.heartbeat.wake()
+        else:
+            self.places.take(account_of(found.event.address.peer))
+            await self._serve(found, token)
 
     async def step(self) -> bool:
         """Claim what may be told now, at most one event an address, and tell it in the background."""
-        if self.tasks.free <= 0 or not self.channels:
-            self.crowded.set()
+        free = {account: places for account in self.channels if (places := self.places.free(account))}
+        self.places.waiting |= self.channels.keys() - free.keys()
+        if not free or self.tasks.free <= 0:
             return False
-        token, free = ClaimToken(secrets.token_hex(8)), self.tasks.free
+        token = ClaimToken(secrets.token_hex(8))
 
         def claim(tx: Tx) -> list[Claimed]:
-            events = tx.events.claim(
-                token=token,
-                lease_s=LEASE_S,
-                limit=free,
-                channels=self.channels.keys(),
-                states={EventState.DUE, EventState.RECONCILING},
-            )
+            events = claimed_on(tx, token, free)
             return [found for event in events if (found := begun(tx, event, token)) is not None]
 
         claimed = await self.store.write(claim)
-        if len(claimed) < free:
-            self.crowded.clear()
-        else:
-            self.crowded.set()
+        taken = Counter(account_of(found.event.address.peer) for found in claimed)
+        self.places.waiting -= free.keys()
+        self.places.waiting |= {account for account, places in free.items() if taken[account] >= places}
         for found in claimed:
-            work = self._reconcile if found.event.state is EventState.RECONCILING else self._tell
-            self.tasks.start(work(found, token), then=self._freed)
+            self.places.take(account_of(found.event.address.peer))
+            self.tasks.start(self._serve(found, token), then=self._freed)
         return False
 
     def _freed(self) -> None:
         """A place is free. Whoever told something there has said already whether more waits at that address."""
-        if self.crowded.is_set():
+        if self.places.waiting:
             self.signals.heartbeat.wake()
+
+    async def _serve(self, found: Claimed, token: ClaimToken) -> None:
+        try:
+            if found.event.state is EventState.RECONCILING:
+                await self._reconcile(found, token)
+            else:
+                await self._tell(found, token)
+        finally:
+            self.places.leave(account_of(found.event.address.peer))
 
     async def _tell(self, found: Claimed, token: ClaimToken) -> None:
         """Send the parts that have no receipt yet, in order. Each nonce is committed before its bytes leave."""
@@ -214,13 +233,17 @@ class Heartbeat:
 
     async def bring_cards_up_to_date(self) -> bool:
         """Edit the cards that show less than is known: the latest only, after the due events of their address."""
-        free = min(self.tasks.free, _MAX_SENDS // 2)
-        if free <= 0 or not self.channels:
+        free = {account: places for account in self.channels if (places := self.edits.free(account))}
+        if not free or self.tasks.free <= 0:
             return False
-        lagging = await self.store.read(lambda tx: tx.cards.lagging(limit=free, channels=self.channels.keys()))
-        for card in lagging:
+
+        def look(tx: Tx) -> list[Card]:
+            return [one for account, most in free.items() for one in tx.cards.lagging(limit=most, channels=[account])]
+
+        for card in await self.store.read(look):
             if card.id not in self.editing:
                 self.editing.add(card.id)
+                self.edits.take(account_of(card.address.peer))
                 self.tasks.start(self._edit(card), then=self.signals.cards.wake)
         return False
 
@@ -247,6 +270,7 @@ class Heartbeat:
             )
         finally:
             self.editing.discard(card.id)
+            self.edits.leave(account_of(card.address.peer))
 
     async def _postpone_edit(self, card: Card, fault: Exception) -> None:
         """An edit that fails holds up nothing: the result is a message of its own."""

@@ -6,6 +6,7 @@ Deliberately absent: any send, any wait. The heartbeat does both, between these.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,12 +30,27 @@ from bot.domain.render import card_line
 from bot.domain.session import AccountName, ChannelName, Peer, ReturnAddress
 from bot.flow.express import LEASE_S, Claimed, nonce_for
 from bot.flow.outcome import leave
+from bot.flow.places import Account, account_of
 from bot.ports import Tx
 
 log = logging.getLogger(__name__)
 
 Fallbacks = Mapping[tuple[ChannelName, AccountName], Peer]
 """Where a word is left of what an account could not tell."""
+
+
+def claimed_on(tx: Tx, token: ClaimToken, free: Mapping[Account, int]) -> list[Event]:
+    """At most so many of each account. Looked for together as long as that takes nobody's place from another."""
+    both = {EventState.DUE, EventState.RECONCILING}
+    together = min(free.values())
+    found = list(tx.events.claim(token=token, lease_s=LEASE_S, limit=together, channels=free.keys(), states=both))
+    if len(found) == together and len(free) > 1:
+        taken = Counter(account_of(event.address.peer) for event in found)
+        for account, places in free.items():
+            left = places - taken[account]
+            if left > 0:
+                found += tx.events.claim(token=token, lease_s=LEASE_S, limit=left, channels=[account], states=both)
+    return found
 
 
 def begun(tx: Tx, event: Event, token: ClaimToken) -> Claimed | None:

@@ -12,14 +12,15 @@ from bot.agent.commands import CommandsAgent
 from bot.domain.event import EventState, TellOutcome
 from bot.domain.execution import Execution, ExecutionState
 from bot.domain.mask import Masker
-from bot.domain.session import ChannelName
+from bot.domain.session import DEFAULT_ACCOUNT, ChannelName
 from bot.errors import ChannelHeld, ChannelRejected, StoreError
 from bot.flow.completion import Completion
 from bot.flow.heartbeat import Heartbeat
-from tests.flow.ends import NODE, the_store_is_away
+from tests.flow.ends import CHANNEL, NODE, the_store_is_away
 from tests.flow.stage import Stage, a_result, words
 
 S = EventState
+HERE = (CHANNEL, DEFAULT_ACCOUNT)
 
 
 async def report(stage: Stage, heartbeat: Heartbeat, execution: Execution) -> None:
@@ -144,27 +145,41 @@ async def test_without_a_free_place_nothing_is_claimed_and_all_is_due(
 
 async def test_what_came_first_is_not_overtaken_while_more_waits_than_there_are_places(stage: Stage) -> None:
     execution, heartbeat = await stage.running(), stage.heartbeat()
-    heartbeat.tasks._limit = 2
+    heartbeat.places.each = 2
     for number in range(3):
         await stage.add(words(f"e{number}", room=f"room-{number}"))
     await heartbeat.step()
     await heartbeat.tasks.drain()
-    assert heartbeat.crowded.is_set(), "as many were found as there were places: there may be more"
+    assert heartbeat.places.waiting == {HERE}, "as many were found as there were places: there may be more"
     await report(stage, heartbeat, execution)
     assert await outcome(stage) is S.DUE
 
-    heartbeat.tasks._limit = 64
+    heartbeat.places.each = 64
     await heartbeat.step()
     await heartbeat.tasks.drain()
-    assert not heartbeat.crowded.is_set()
+    assert heartbeat.places.waiting == set()
     assert await outcome(stage) is S.TOLD
+    assert heartbeat.places.free(HERE) == 64, "every place was given back"
 
 
-async def test_places_that_are_all_taken_make_it_crowded(stage: Stage) -> None:
+async def test_places_that_are_all_taken_are_waited_for(stage: Stage) -> None:
     heartbeat = stage.heartbeat()
-    heartbeat.tasks._limit = 0
+    heartbeat.places.each = 0
     await heartbeat.step()
-    assert heartbeat.crowded.is_set()
+    assert heartbeat.places.waiting == {HERE}
+
+
+async def test_what_is_committed_at_the_same_time_takes_no_more_places_than_there_are(stage: Stage) -> None:
+    """Whether a transaction takes a place, and on which account, is known when it is committed."""
+    first, second = await stage.running(room="a"), await stage.running(room="b")
+    heartbeat = stage.heartbeat()
+    heartbeat.places.each = 1
+    await asyncio.gather(report(stage, heartbeat, first), report(stage, heartbeat, second))
+    await heartbeat.tasks.drain()
+    told = [one for one in await stage.events(S.TOLD) if isinstance(one.payload, TellOutcome)]
+    assert len(told) == 1
+    await stage.tell_all()
+    assert len([one for one in await stage.events(S.TOLD) if isinstance(one.payload, TellOutcome)]) == 2
 
 
 async def test_what_another_process_speaks_for_is_left_to_it(stage: Stage) -> None:
@@ -243,7 +258,7 @@ async def test_a_place_that_others_wait_for_is_offered_when_it_is_free(stage: St
     execution, heartbeat = await stage.running(), stage.heartbeat()
 
     async def fill() -> None:
-        heartbeat.crowded.set()
+        heartbeat.places.waiting.add(HERE)
 
     stage.channel.during_send = fill
     stage.signals.heartbeat.clear()
