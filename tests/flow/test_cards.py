@@ -160,19 +160,21 @@ async def test_a_card_is_edited_by_one_at_a_time(stage: Stage) -> None:
 
 
 async def test_edits_leave_room_for_results(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beating, "_MAX_SENDS", 2)
+    monkeypatch.setattr(beating, "_MAX_EDITS", 1)
     await stage.running()
     await stage.running("uptime", room="dev")
     await stage.tell_all()
     heartbeat = stage.heartbeat()
+    account = (stage.channel.name, stage.channel.account)
+    before = heartbeat.places.free(account)
     await heartbeat.bring_cards_up_to_date()
-    assert heartbeat.tasks.free == 1
+    assert (heartbeat.edits.free(account), heartbeat.places.free(account)) == (0, before)
     await heartbeat.tasks.drain()
     assert len(stage.channel.edits) == 1
 
 
 async def test_without_room_no_card_is_looked_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beating, "_MAX_SENDS", 1)
+    monkeypatch.setattr(beating, "_MAX_EDITS", 0)
     heartbeat = stage.heartbeat()
     reads = stage.store.reads
     await heartbeat.bring_cards_up_to_date()
