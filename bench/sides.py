@@ -20,6 +20,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from bot.agent.commands import CommandsAgent
 from bot.app import Core, CoreSettings, SystemClock
 from bot.domain.command import NodeFingerprint, Request
 from bot.domain.directory import Directory, Person
@@ -84,6 +85,7 @@ async def core(
         settings = CoreSettings(
             policy=Policy(directory=Directory(people=(OWNER,)), owners=(OWNER.name,)),
             gate=Gate(admissions=dict.fromkeys(channels, heard)),
+            agent_hears_results=CommandsAgent.HEARS_RESULTS,
             retention_s=retention_s,
             sweep_s=sweep_s,
         )

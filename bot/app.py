@@ -83,6 +83,8 @@ class CoreSettings:
     gate: Gate = field(default_factory=Gate)
     """Whom the accounts hear. One that is not named here hears nobody, unless its channel signs people in."""
     agent: AgentName = DEFAULT_AGENT
+    agent_hears_results: bool = True
+    """Whether a result is owed to the agent as well: one that has never a word to it need get no turn."""
     scope: DirectScope = DirectScope.PER_ACCOUNT_CHANNEL_PEER
     limits: Limits = field(default_factory=Limits)
     lost_after_s: float = 600.0
@@ -135,8 +137,7 @@ class Core:
         self.heartbeat = Heartbeat(
             store, channels, clock, self.signals, notify_asker=settings.notify_asker, fallbacks=settings.fallbacks
         )
-        hears = CommandsAgent.HEARS_RESULTS
-        self.reports = Completion(store, self.signals, settings.masker, self.heartbeat, for_agent=hears)
+        self.reports = Completion(store, self.signals, masker, self.heartbeat, for_agent=settings.agent_hears_results)
         self.deliveries = Deliveries(store, channels, clock, self.signals, settings.fallbacks)
         self.sweep = Sweep(
             store,
@@ -255,6 +256,7 @@ def core_settings(settings: Settings) -> CoreSettings:
         talkers=frozenset(AgentName(one.name) for one in settings.agents),
         bindings=to_bindings(settings),
         agent=AgentName(settings.agent.name),
+        agent_hears_results=CommandsAgent.HEARS_RESULTS,
         scope=settings.session.dm_scope,
         limits=settings.execution.limits,
         lost_after_s=settings.execution.lost_after_s,
