@@ -63,7 +63,9 @@ def begun(tx: Tx, event: Event, token: ClaimToken) -> Claimed | None:
         members = tuple(tx.executions.of_batch(event.payload.batch, card=event.payload.card))
     elif subject is not None:
         execution = tx.executions.get(subject)
-    sending = begin(tx, event, token, part=_first_unsent(tx, event))
+    # Without a nonce no send of it was ever begun, so there is no receipt to look for.
+    part = 0 if event.nonce is None else _first_unsent(tx, event)
+    sending = begin(tx, event, token, part=part)
     return None if sending is None else Claimed(event=sending, execution=execution, members=members)
 
 

@@ -23,9 +23,9 @@ from bot.ports import Reports
 
 log = logging.getLogger(__name__)
 
-_MAX_WAITING = 256
-"""Reports of one node that are taken at once; beyond it the socket is not read, and TCP holds the node back.
-At 256 KiB a report that is 64 MiB."""
+_MAX_WAITING = 64
+"""Reports of one node that are taken at once: as many as one commit holds, so that another node's report waits for one
+commit of this one's and not for four. Beyond it the socket is not read, and TCP holds the node back."""
 
 Said = Report | Known
 
