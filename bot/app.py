@@ -256,7 +256,7 @@ def core_settings(settings: Settings) -> CoreSettings:
         talkers=frozenset(AgentName(one.name) for one in settings.agents),
         bindings=to_bindings(settings),
         agent=AgentName(settings.agent.name),
-        agent_hears_results=CommandsAgent.HEARS_RESULTS,
+        agent_hears_results=bool(settings.agents) or CommandsAgent.HEARS_RESULTS,
         scope=settings.session.dm_scope,
         limits=settings.execution.limits,
         lost_after_s=settings.execution.lost_after_s,

@@ -66,8 +66,7 @@ R = TypeVar("R")
 SEND_TIMEOUT_S = 20.0
 """Of one send. Networks answer in well under a second; after 20 s the answer is not coming."""
 _MAX_SENDS = 64
-"""Of one account, each at an address of its own. At a tenth of a second each that is 640 a second, far above what any
-network lets one account post."""
+"""Of one account. At a tenth of a second each that is 640 a second, far above what any network lets one post."""
 _MAX_EDITS = 32
 """Of one account; less urgent than what is owed."""
 _MAX_TASKS = 1_024
@@ -202,14 +201,9 @@ class Heartbeat:
         if isinstance(event.payload, ShowBatch) and found.members:
             post = batch_card(event.payload.batch, found.members, with_room_for_mark(capabilities), here=here)
             return parts_of(post, capabilities, mention=mention, repeated=event.part if event.maybe_repeat else None)
+        repeat, part = event.maybe_repeat, event.part
         return render(
-            event.payload,
-            found.execution,
-            capabilities,
-            here=here,
-            mention=mention,
-            maybe_repeat=event.maybe_repeat,
-            part=event.part,
+            event.payload, found.execution, capabilities, here=here, mention=mention, maybe_repeat=repeat, part=part
         )
 
     async def _send(self, channel: Channel, event: Event, token: ClaimToken, post: Post) -> Receipt | None:

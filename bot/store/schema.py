@@ -247,20 +247,9 @@ Index(
     sqlite_where=text("blocks = 1"),
     postgresql_where=text("blocks = 1"),
 )
-Index(
-    "leading_and_never_tried",
-    events.c.not_before,
-    events.c.id,
-    sqlite_where=text("leads = 1 AND attempt = 0"),
-    postgresql_where=text("leads = 1 AND attempt = 0"),
-)
-Index(
-    "leading_and_tried",
-    events.c.not_before,
-    events.c.id,
-    sqlite_where=text("leads = 1 AND attempt > 0"),
-    postgresql_where=text("leads = 1 AND attempt > 0"),
-)
+for _name, _tried in (("leading_and_never_tried", "attempt = 0"), ("leading_and_tried", "attempt > 0")):
+    _which = text(f"leads = 1 AND {_tried}")
+    Index(_name, events.c.not_before, events.c.id, sqlite_where=_which, postgresql_where=_which)
 LEADS = events.c.leads == literal_column("1")
 NEVER_TRIED = events.c.attempt == literal_column("0")
 TRIED = events.c.attempt > literal_column("0")
