@@ -28,6 +28,8 @@ def page(now: dict[str, Any], before: dict[str, Any] | None) -> str:
     for part in now["parts"]:
         lines += ["", f"## ({part['letter']}) {part['title']}", ""]
         older = _figures(before, part["letter"])
+        if note := _measured_apart(part, now):
+            lines += [note, ""]
         if part["figures"]:
             lines += _table(part["figures"], older)
         lines += [f"\n{note}" for note in part["notes"]]
@@ -50,6 +52,14 @@ def _machine(now: dict[str, Any], before: dict[str, Any] | None) -> list[str]:
             f"\n“Before” was measured {before['machine']['at']}, load at the end {before['machine']['load_before']}."
         )
     return lines
+
+
+def _measured_apart(part: dict[str, Any], now: dict[str, Any]) -> str:
+    """Where a part is of another run than the page's head says."""
+    on, scale = part.get("machine", now["machine"]), part.get("scale", now["scale"])
+    if (on["at"], scale) == (now["machine"]["at"], now["scale"]):
+        return ""
+    return f"Measured {on['at']}, {scale:g} of the samples, load at the end {on['load_before']}."
 
 
 def _figures(document: dict[str, Any] | None, letter: str) -> dict[str, dict[str, Any]]:

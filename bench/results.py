@@ -17,7 +17,7 @@ def write(name: str, document: dict[str, Any]) -> Path:
         measured = {part["letter"] for part in document["parts"]}
         older = json.loads(path.read_text())
         kept = [
-            {**part, "machine": part.get("machine", older["machine"])}
+            {**part, "machine": part.get("machine", older["machine"]), "scale": part.get("scale", older["scale"])}
             for part in older["parts"]
             if part["letter"] not in measured
         ]
