@@ -109,7 +109,9 @@ class Completion:
         if self.heartbeat is None:
             was_taken, _ = await self.store.write(lambda tx: finish(tx, None))
             self.signals.heartbeat.wake()
+            self.signals.cards.wake()
         else:
+            # Cards come after what is told: whoever tells it wakes them.
             was_taken = await self.heartbeat.commit(finish)
         self._applied(node, execution_id, "finished", was_taken=was_taken)
         if self.for_agent:
@@ -206,6 +208,7 @@ class Completion:
             return execution is not None
 
         self._applied(node, execution_id, report, was_taken=await self.store.write(apply))
+        self.signals.cards.wake()
         if ends:
             self.signals.heartbeat.wake()
             self.signals.turn.wake()
@@ -214,7 +217,6 @@ class Completion:
         if not was_taken:
             # Acknowledged all the same: repeating it for ever would change nothing.
             log.warning("report.not_taken", extra={"node": node, "execution_id": execution_id, "report": report})
-        self.signals.cards.wake()
 
 
 def _theirs(tx: Tx, node: NodeFingerprint, execution_id: ExecutionId) -> Execution | None:

@@ -53,6 +53,7 @@ from bot.flow.telling import (
     found_sent,
     hold,
     keep_receipt,
+    lagging_on,
     members_of,
     say_instead,
 )
@@ -231,10 +232,7 @@ class Heartbeat:
         if not free or self.tasks.free <= 0:
             return False
 
-        def look(tx: Tx) -> list[Card]:
-            return [one for account, most in free.items() for one in tx.cards.lagging(limit=most, channels=[account])]
-
-        for card in await self.store.read(look):
+        for card in await self.store.read(partial(lagging_on, free=free)):
             if card.id not in self.editing:
                 self.editing.add(card.id)
                 self.edits.take(account_of(card.address.peer))

@@ -53,6 +53,15 @@ def claimed_on(tx: Tx, token: ClaimToken, free: Mapping[Account, int]) -> list[E
     return found
 
 
+def lagging_on(tx: Tx, free: Mapping[Account, int]) -> list[Card]:
+    """The same for cards that show less than is known."""
+    together = min(free.values())
+    found = list(tx.cards.lagging(limit=together, channels=free.keys()))
+    if len(found) < together or len(free) == 1:
+        return found
+    return [one for account, most in free.items() for one in tx.cards.lagging(limit=most, channels=[account])]
+
+
 def begun(tx: Tx, event: Event, token: ClaimToken) -> Claimed | None:
     """Claim and nonce in one commit."""
     if event.state is EventState.RECONCILING:

@@ -127,3 +127,17 @@ async def test_edits_of_an_account_that_answers_nothing_hold_up_no_other_ones(st
     assert heartbeat.edits.free((stage.channel.name, stage.channel.account)) == 1, "its place was given back"
     heartbeat.edits.take((stage.channel.name, stage.channel.account))
     assert not await heartbeat.bring_cards_up_to_date(), "without a place nothing is looked for"
+
+
+async def test_cards_of_each_account_are_looked_for_where_those_of_one_are_many(stage: Stage) -> None:
+    """All of the first look may be one account's; then each is looked at by itself, for as many as it has places."""
+    hung = HungChannel()
+    heartbeat = two_accounts(stage, hung)
+    heartbeat.edits.each = 1
+    for room in ("a", "b"):
+        execution = await stage.shown(room=room)
+        await stage.say(f"approve {execution.id}", who=BOB, room=room)
+        await stage.tell_all()
+    await heartbeat.bring_cards_up_to_date()
+    await heartbeat.tasks.drain()
+    assert len(stage.channel.edits) == 1
