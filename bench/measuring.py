@@ -129,8 +129,9 @@ class Side:
         made: list[str] = (await self.child.order("prepare", count=count, key=self.key, **more))["executions"]
         return made
 
-    async def one_at_a_time(self, executions: Sequence[str]) -> list[float]:
-        answer = await self.world.order("one_at_a_time", name=self.name, executions=list(executions))
+    async def one_at_a_time(self, executions: Sequence[str], *, rest_s: float = 0.0) -> list[float]:
+        """Milliseconds of each. With a rest before each it begins from quiet; without, beside what the last one left."""
+        answer = await self.world.order("one_at_a_time", name=self.name, executions=list(executions), rest_s=rest_s)
         taken: list[float] = answer["ms"]
         return taken
 

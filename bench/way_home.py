@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 from bench.measuring import Bench, Meter, Part, Side, a_side, a_world, quantile, rest
 
+REST_S = 0.02
+"""Before each of (a): what the one before left to do (its receipt, its card) is done then."""
 BLOCK = 20
 """Samples of one side before it is the other's turn: what else the machine does falls on both."""
 
@@ -30,21 +32,26 @@ async def alone(bench: Bench) -> Part:
     part = Part(letter="a", title="One finished report to its told message, one at a time")
     count = bench.count(600, 3)
     taken: dict[str, list[float]] = {"bare": [], "store": [], "core": []}
+    packed: dict[str, list[float]] = {"bare": [], "store": [], "core": []}
     async with _three(bench, "alone") as sides:
-        names = {side.name: await side.prepare(count) for side in sides}
+        names = {side.name: await side.prepare(2 * count) for side in sides}
         meter = Meter({"gateway": sides[2].child, "world": sides[2].world})
         cpu: dict[str, float] = {"gateway": 0.0, "world": 0.0}
         for at in range(0, count, BLOCK):
             for side in sides:
                 meter.start()
-                taken[side.name] += await side.one_at_a_time(names[side.name][at : at + BLOCK])
+                taken[side.name] += await side.one_at_a_time(names[side.name][at : at + BLOCK], rest_s=REST_S)
                 if side.name == "core":
                     await rest(0.05)
                     cpu = {name: cpu[name] + more for name, more in meter.cpu_s().items()}
+                packed[side.name] += await side.one_at_a_time(names[side.name][count + at : count + at + BLOCK])
             bench.tell(f"a: {min(count, at + BLOCK)} of {count}")
     for percent, times in ((50, 2.0), (95, None), (99, 5.0)):
         value, floor = quantile(taken["core"], percent), quantile(taken["bare"], percent)
         part.add(f"p{percent}", value, "ms", floor=floor, most_of_floor=times)
+    for percent in (50, 99):
+        value, floor = quantile(packed["core"], percent), quantile(packed["bare"], percent)
+        part.add(f"p{percent}, each as soon as the one before is told", value, "ms", floor=floor)
     for percent in (50, 99):
         part.add(
             f"p{percent} of the store floor",

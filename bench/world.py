@@ -168,6 +168,7 @@ class World:
     async def one_at_a_time(self, order: Form) -> Form:
         line = self.lines[order["name"]][0]
         for execution in order["executions"]:
+            await asyncio.sleep(float(order.get("rest_s", 0.0)))
             await self._report(line, execution)
             await self._until({execution})
         return {"ms": [self.took_ns[execution] / 1e6 for execution in order["executions"]]}
