@@ -130,7 +130,7 @@ class Side:
         return made
 
     async def one_at_a_time(self, executions: Sequence[str], *, rest_s: float = 0.0) -> list[float]:
-        """Milliseconds of each. With a rest before each it begins from quiet; without, beside what the last one left."""
+        """Milliseconds of each. After a rest each begins from quiet; without, beside what the last one left."""
         answer = await self.world.order("one_at_a_time", name=self.name, executions=list(executions), rest_s=rest_s)
         taken: list[float] = answer["ms"]
         return taken
