@@ -8,13 +8,14 @@ CHROMIUM := $(shell command -v chromium || command -v chromium-browser || comman
 PYTEST := $(BIN)/python -m pytest
 # Two workers: the tests wait for processes and sockets more than they compute. A file stays on one worker.
 WORKERS ?= 2
+MINUTES ?= 10
 PARALLEL := -n $(WORKERS) --dist loadfile
 # What exercises the pure core and the story; the other tests repeat it through sockets and pages.
 CORE_TESTS := $(wildcard tests/domain tests/flow tests/agent tests/attack)
 NOT_LONG := $(if $(CHROMIUM),not long,not long and not browser)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check test-all bench bench-report coverage lint types browser setup lock clean
+.PHONY: help run demo test check test-all bench bench-report chaos coverage lint types browser setup lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +65,9 @@ bench: $(READY) ## what it costs, each figure beside its floor; some ten minutes
 
 bench-report: $(READY) ## docs/BENCHMARKS.md and its plots, of what bench/results holds
 	@$(BIN)/python -m bench.report
+
+chaos: $(READY) ## random kills of gateways and nodes: MINUTES=10, SEED=… to repeat; the report is kept in chaos-report/
+	@$(BIN)/python -m tests.chaos $(MINUTES) $(SEED)
 
 setup: $(READY) ## only set up .venv
 

@@ -1,6 +1,6 @@
 """Gateways and nodes as processes of their own, forked from one that has loaded everything: a start takes milliseconds.
 
-Each is ended by its own pid. Deliberately absent: what they run (see `gateway_program`, and the node's own program).
+Each is ended by its own pid. Deliberately absent: what they run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -23,6 +23,7 @@ from bot.node.settings import NodeSettings
 
 A = TypeVar("A")
 _END_S = 10.0
+PRELOAD = ("bot.node.client",)
 
 
 def run_the_node(settings: NodeSettings) -> None:
@@ -33,9 +34,12 @@ def run_the_node(settings: NodeSettings) -> None:
 class Forked(Generic[A]):
     """One process that runs `target(argument)`; what it says goes to `log`."""
 
-    def __init__(self, target: Callable[[A], None], argument: A, log: Path) -> None:
+    def __init__(
+        self, target: Callable[[A], None], argument: A, log: Path, *, preload: Sequence[str] = PRELOAD
+    ) -> None:
+        """`preload` counts for the first process that is ever forked: what is missing then is loaded by each one."""
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.story.gateway_program", "bot.node.client"])
+        context.set_forkserver_preload(list(preload))
         self._process = context.Process(target=_run, args=(target, argument, log), daemon=True)
         self.log = log
 
