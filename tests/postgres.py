@@ -52,9 +52,13 @@ _SETTINGS = {
 class Server:
     """A running server, and the databases that were made on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_durable: bool = False) -> None:
+        """`is_durable`: what was committed outlives a crash of the server, as it does in production."""
+        self._settings = _SETTINGS | ({"synchronous_commit": "on"} if is_durable else {})
         self._process: subprocess.Popen[bytes] | None = None
         self._directory: Path | None = None
+        self._program = Path()
+        self._user: int | None = None
         self._numbers = itertools.count(1)
         self._template: str | None = None
         self._url = make_url("postgresql://")
@@ -126,10 +130,25 @@ class Server:
         )
         if done.returncode:
             raise RuntimeError(f"initdb failed: {done.stderr.decode(errors='replace')}")
-        settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        self._program, self._user = binaries / "postgres", user
+        return self._serve(directory)
+
+    def crash(self) -> None:
+        """End it as a crash does, without a word to its clients; `serve_again` recovers what was committed."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(_STOP_S)
+
+    def serve_again(self) -> None:
+        assert self._directory is not None
+        self._serve(self._directory)
+
+    def _serve(self, directory: Path) -> str:
+        settings = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
+        user = self._user
         with (directory / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [binaries / "postgres", "-D", data, "-k", directory, *settings],
+                [self._program, "-D", directory / "data", "-k", directory, *settings],
                 user=user,
                 group=user,
                 cwd=directory,

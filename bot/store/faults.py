@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 
 from bot.errors import HomingError, StoreError
 from bot.store.schema import REVISIONS
@@ -33,6 +33,10 @@ def as_store_error(fault: StatementError, where: str, *, reading: bool = False) 
             return StoreError(f"{where}: {remedy} ({said})")
     if isinstance(fault, DBAPIError) and fault.connection_invalidated:
         return StoreError(f"{where}: the connection broke; it is opened anew when it is needed again ({said})")
+    if isinstance(fault, OperationalError) and hasattr(fault.orig, "sqlstate"):
+        # PostgreSQL is not there, is just starting or ending, or has no room: https://peps.python.org/pep-0249/ keeps
+        # this class for what no programmer can help. Nothing of the transaction is written.
+        return StoreError(f"{where}: the database cannot do it now; it is asked again ({said})")
     return None
 
 
