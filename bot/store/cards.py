@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Float, Integer, Row, bindparam, case, exists, func, select, tuple_, update
+from sqlalchemy import Float, Integer, Row, and_, bindparam, case, exists, func, or_, select, tuple_, update
 
 from bot.domain.batch import BatchId
 from bot.domain.event import AddressId, Card
@@ -31,11 +31,19 @@ _CARDS = (
     .join(executions, executions.c.id == cards.c.execution_id)
     .join(addresses, addresses.c.id == cards.c.address_id)
 )
+_LONGEST_INTERVAL_S = 60.0
+"""Networks ask for a second or two between the edits of one message."""
+_NOW = bindparam("now", type_=Float)
 # Made once: it is asked at every wake of the cards.
 _LAGGING = (
     _CARDS.where(
         CARD_OPEN,
-        cards.c.not_before <= bindparam("now", type_=Float),
+        # A card waits between two edits for its network's interval alone: further ahead than a minute it was put by a
+        # clock that has been set back since, and would stand still for as long.
+        or_(
+            cards.c.not_before <= _NOW,
+            and_(cards.c.attempt == 0, cards.c.not_before > _NOW + _LONGEST_INTERVAL_S),
+        ),
         cards.c.shown_revision < _WANTED,
         ~exists().where(events.c.address_id == cards.c.address_id, BLOCKS),
         tuple_(addresses.c.channel, addresses.c.account).in_(bindparam("channels", expanding=True)),

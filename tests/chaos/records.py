@@ -132,7 +132,7 @@ def _of_its_run(world: World, asked: Asked, execution: Execution, ran: list[floa
         yield f"its session is {execution.session}"
     if state not in FINAL | {ExecutionState.LOST}:
         yield "never came to an end"
-    if ran and state not in {ExecutionState.FINISHED, ExecutionState.LOST}:
+    if ran and state in FINAL - {ExecutionState.FINISHED}:
         yield "it ran, and people were told that it did not"
     if state is ExecutionState.FINISHED and not ran:
         yield "told as finished, and it never ran"

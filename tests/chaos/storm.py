@@ -19,13 +19,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from bot.domain.execution import ExecutionState
 from bot.domain.message import Action
 from tests.chaos.fuse import Order
 from tests.chaos.people import OnNetwork
 from tests.chaos.points import gateway_points, node_points
 from tests.chaos.records import forget
-from tests.chaos.stories import by_a_tick, denied, plain, stopped, troubled
+from tests.chaos.stories import ENDS, by_a_tick, denied, plain, stopped, troubled
 from tests.chaos.world import Stuck, World, a_world, all_places
 from tests.platforms.driver import Order as Fault
 
@@ -113,7 +112,7 @@ class Storm:
             await troubled(world, people=people, fault=self.chance.choice(list(Fault)))
         elif drawn < 0.6:
             asked = await world.ask(world.web, world.web.room("free"), self.chance.choice((0.0, 0.5, 2.0)))
-            await world.until_state(asked, *_ENDS)
+            await world.until_state(asked, *ENDS)
         elif drawn < 0.8:
             asked = await world.ask(people, peer, self.chance.choice((0.2, 1.0, 3.0)))
             await world.decide(asked)
@@ -122,7 +121,7 @@ class Storm:
                 card = await world.card(asked)
                 if card is not None:
                     await people.press(peer, card, Action.APPROVE)
-            await world.until_state(asked, *_ENDS)
+            await world.until_state(asked, *ENDS)
         else:
             await plain(world, people=people, place=place)
 
@@ -164,9 +163,6 @@ class Storm:
                 await asyncio.sleep(self.chance.choice(FREEZE_S))
             finally:
                 os.kill(process.pid, signal.SIGCONT)
-
-
-_ENDS = (ExecutionState.FINISHED, ExecutionState.REFUSED, ExecutionState.LOST, ExecutionState.CANCELLED)
 
 
 async def storm(

@@ -100,6 +100,8 @@ class World:
     running: dict[str, Forked[GatewayPlan] | Forked[NodePlan]] = field(default_factory=dict)
     held_down: set[str] = field(default_factory=set)
     """Processes that stay down for now."""
+    told_to_end: set[int] = field(default_factory=set)
+    """Process ids that may end in their own order."""
     past: set[MessageId] = field(default_factory=set)
     """What stood when the store forgot it: it was compared before."""
     tokens: set[str] = field(default_factory=set)
@@ -179,7 +181,7 @@ class World:
             process = self.running[who] = self._new(who)
             process.start()
             code = await process.ended(within_s=1e9)
-            if code != -signal.SIGKILL and who not in self.held_down:
+            if code != -signal.SIGKILL and process.pid not in self.told_to_end:
                 raise Stuck(f"the {who} ended by itself with {code}; its words are in {process.log}")
             self.kills[who] += 1
             if who == "node":
@@ -195,6 +197,14 @@ class World:
                 os.kill(process.pid, signal.SIGKILL)
             while process.is_alive():
                 await asyncio.sleep(0.01)
+
+    async def stop(self, who: str, *, within_s: float) -> int | None:
+        """SIGTERM; its exit code. It stays down until `up`."""
+        process = self.running[who]
+        self.held_down.add(who)
+        self.told_to_end.add(process.pid)
+        os.kill(process.pid, signal.SIGTERM)
+        return await process.ended(within_s=within_s)
 
     async def down(self, who: str) -> None:
         self.held_down.add(who)
@@ -271,6 +281,15 @@ class World:
     def told(self, asked: Asked, begins: str) -> bool:
         query = "SELECT count(*) FROM events WHERE identity = ? AND state = 'told'"
         return bool(self.scalar(query, f"{begins}{asked.id}"))
+
+    async def until_asked(self, asked: Asked) -> None:
+        """Until its card stands there, or it ended before anybody was asked: its node may just be away."""
+        waiting = {ExecutionState.PREPARING.value, ExecutionState.AWAITING_APPROVAL.value}
+
+        async def found() -> bool:
+            return self.state(asked) not in waiting or await self.card(asked) is not None
+
+        await self.until_async(found, f"a card of {asked.id}")
 
     def put_away(self, asked: Asked) -> bool:
         """Its end is owed no more for now: told, held, or dead and visible."""

@@ -231,3 +231,17 @@ async def test_open_cards_are_those_of_one_account_with_their_threads(store: Ope
     assert await open_at(store, account=AccountName("second")) == [standing("444444", second)]
     assert await open_at(store, ChannelName("slack")) == [standing("555555", slack)]
     assert await open_at(store, ChannelName("Web")) == [], "names are compared byte for byte"
+
+
+async def test_a_clock_that_was_set_back_does_not_hold_up_a_card(store: OpenStore, clock: ManualClock) -> None:
+    """Only what a network really asked for: a card that failed waits for as long as it was told to."""
+    found = await posted(store)
+    moved = await store.write(lambda tx: tx.executions.move(found, Trigger.ASK))
+    (card,) = await lagging(store)
+    await store.write(lambda tx: tx.cards.shown(card, revision=moved.revision, not_before=tx.now + 2.0, final=False))
+    await change(store, moved)
+    assert await lagging(store) == []
+    clock.advance(-1_200.0)
+    (card,) = await lagging(store)
+    await store.write(lambda tx: tx.cards.postpone(card, not_before=tx.now + 1_200.0, give_up=False))
+    assert await lagging(store) == []
