@@ -52,7 +52,7 @@ from bot.node.hub import Hub
 from bot.node.identity import KeyPair, load_or_create_key
 from bot.ports import Clock, NodeHub, Policies, Store, Tx
 from bot.presence import noted
-from bot.reloading import Reread, note_policy, reloading
+from bot.reloading import Reread, note_policy, reload_asked, reloading
 from bot.store import OpenStore, open_store
 from bot.witnesses import auditing
 from channels.web.access import invite
@@ -208,6 +208,7 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None], re
     `reread` gives the settings of the file as it is at a SIGHUP.
     """
     clock, signals, ended = SystemClock(), Signals(), _signalled()
+    hung_up = reload_asked()
     identity = load_or_create_key(settings.gateway.data_dir / "gateway.key")
     is_shared = settings.store_url.startswith("postgresql")
     # Another replica's commit is news; our own wakes its loops itself, and a tool's is seen at the next poll.
@@ -230,7 +231,7 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None], re
             port = int(door.getsockname()[1])
             async with (
                 core.running(hub),
-                reloading(reread, core.policies, store, signals),
+                reloading(hung_up, reread, core.policies, store, signals),
                 auditing(settings, store, clock),
                 _serving(server, door),
                 _closing(hub),

@@ -26,11 +26,18 @@ Reread = Callable[[], Settings]
 """The config as it is now. Raises `ConfigError` with every fault."""
 
 
+def reload_asked() -> asyncio.Event:
+    """Set by a SIGHUP, from now on and to the last moment: without a hand for it the system would end the process."""
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+    return asked
+
+
 @asynccontextmanager
-async def reloading(reread: Reread, policies: Policies, store: Store, signals: Signals) -> AsyncIterator[None]:
-    """Take SIGHUP for as long as the gateway runs."""
-    asked, loop = asyncio.Event(), asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, asked.set)
+async def reloading(
+    asked: asyncio.Event, reread: Reread, policies: Policies, store: Store, signals: Signals
+) -> AsyncIterator[None]:
+    """Read the file anew whenever that is asked for."""
 
     async def wait() -> None:
         while True:
@@ -42,7 +49,6 @@ async def reloading(reread: Reread, policies: Policies, store: Store, signals: S
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGHUP)
         waiting.cancel()
         with suppress(asyncio.CancelledError):
             await waiting

@@ -38,6 +38,13 @@ keep_days = 1
 heads_file = "{home}/heads.jsonl"
 heads_every = "5s"
 
+[break_glass]
+people = ["owner"]
+reviewers = ["web:ada"]
+announce_to = ["web:channel:ops"]
+open_for = "60s"
+review_within = "10m"
+
 [[people]]
 name = "owner"
 ids = {ids}

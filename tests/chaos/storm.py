@@ -28,9 +28,9 @@ from tests.chaos.stories import ENDS, by_a_tick, denied, plain, stopped, trouble
 from tests.chaos.world import Stuck, World, a_world, all_places
 from tests.platforms.driver import Order as Fault
 
-ASKS = 10
+ASKS = 20
 """Of one round, side by side over all places."""
-ROUND_S = 12.0
+ROUND_S = 30.0
 """In which blows fall; the asks of a round take some seconds longer with them."""
 CALM_S = 300.0
 """Then everything is at rest: a hand-over that was cut off waits a minute for its node at most."""
@@ -127,7 +127,7 @@ class Storm:
 
     async def _blow(self) -> None:
         while True:
-            await asyncio.sleep(self.chance.uniform(0.2, 2.0))
+            await asyncio.sleep(self.chance.uniform(0.2, 1.5))
             drawn, nth = self.chance.random(), self.chance.choice((1, 1, 1, 2, 3))
             blow, strike = self._drawn(drawn, nth)
             self.outcome.blows[blow] += 1

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.cover import cover
-from tests.chaos.points import sites
+from tests.chaos.cover import OUT_OF_REACH, cover
+from tests.chaos.points import Moment, gateway_points, node_points, sites
 from tests.chaos.storm import storm
+from tests.test_security_page import all_tests
 
 
 def test_every_write_of_the_gateway_is_a_point_with_a_name_of_its_own() -> None:
@@ -22,6 +23,11 @@ def test_every_write_of_the_gateway_is_a_point_with_a_name_of_its_own() -> None:
     # One line of the source is one point: two writes of one line could not be told apart.
     lines = [(site.path, line) for site in sites().found for line in range(site.first_line, site.last_line + 1)]
     assert len(lines) == len(set(lines))
+
+
+def test_what_no_story_reaches_is_a_point_and_has_a_test_of_its_own() -> None:
+    assert {f"{Moment.BEFORE} {point}" for point in OUT_OF_REACH} <= gateway_points() | node_points()
+    assert {test for _, test in OUT_OF_REACH.values()} <= all_tests()
 
 
 @pytest.mark.timeout(1_800)

@@ -6,7 +6,9 @@ Deliberately absent: kills, which are everywhere else in this folder.
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
+import signal
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
@@ -16,6 +18,7 @@ import psutil
 import pytest
 
 from bot.domain.execution import ExecutionState
+from tests.chaos.points import Moment, commit
 from tests.chaos.proxy import Road
 from tests.chaos.records import compare
 from tests.chaos.stories import ENDS, reloaded
@@ -165,6 +168,18 @@ async def test_answers_lost_after_the_effect_one_after_the_other_are_each_found_
 
 async def test_a_config_that_is_reloaded_meanwhile_changes_nothing_that_is_under_way(world: World) -> None:
     await while_it_lasts(world, lambda: reloaded(world))
+
+
+async def test_a_reload_that_comes_while_the_gateway_starts_does_not_end_it(world: World) -> None:
+    ledger = world.ledger("gateway")
+    since, kills = ledger.size(), world.kills["gateway"]
+    await world.kill("gateway")
+    started = f"{Moment.AFTER} {commit('reloading.note_policy audit.note')}"
+    await world.until(lambda: started in {point for point, _ in ledger.passed(since=since)}, "the rules are read")
+    os.kill(pid_of(world, "gateway"), signal.SIGHUP)
+    await world.until_async(world.is_listening, "the gateway listens")
+    await brought_home(world, await several(world, 2))
+    assert world.kills["gateway"] == kills + 1
 
 
 @pytest.fixture

@@ -75,6 +75,8 @@ class Asked:
     """Nobody had heard it, so it was written again. Where it is heard after all, later, it is denied."""
     may_be_lost: bool = False
     """The node died before it ended, or the story took something from it that it needs."""
+    is_cut_off: bool = False
+    """Its node's key was revoked: nobody listens to that node any more."""
     may_be_dead: bool = False
     """The story itself closed the room for good: it may stay untold, dead and visible."""
 
