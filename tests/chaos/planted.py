@@ -64,6 +64,19 @@ SHOWS_IN: dict[Planted, tuple[tuple[str, str | None], ...]] = {
 }
 """Where each is looked for first: stories and points of the harness as they are."""
 
+SAYS: dict[Planted, str] = {
+    P.ACK_BEFORE_COMMIT: "did not come to the store",
+    P.SEND_BEFORE_ATTEMPT: "nobody has a receipt for",
+    P.WRONG_KEY: "is owed to the session agent:main:main",
+    P.FOLDED: "is owed to the session agent:main:slack:channel:c0",
+    P.GO_BEFORE_COMMIT: "before its hand-over was committed",
+    P.DROP_AT_20: "its end is owed to nobody",
+    P.DEDUPE_BY_TEXT: "was asked for by twos, and 1 executions",
+    P.NO_RECONCILE: "nobody has a receipt for",
+    P.LAST_ROUTE: "its output stands elsewhere",
+    P.NOT_SPOOLED: "did not come to the store",
+}
+"""What is found of each: the fault itself, and not that something took too long."""
 SPEAKS: dict[Planted, tuple[str, ...]] = {
     P.SEND_BEFORE_ATTEMPT: ("slack",),
     P.FOLDED: ("slack",),

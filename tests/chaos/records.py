@@ -53,18 +53,18 @@ class Shown:
     """Network -> all that the bot has standing there."""
 
 
-async def compare(world: World) -> list[str]:
-    """Every way in which what happened breaks the promises. The world is at rest."""
-    return (await compare_shown(world))[0]
+async def compare(world: World, *, looks: int = _LOOKS) -> list[str]:
+    """Every way in which what happened breaks the promises. The world is at rest, or nobody hopes for that any more."""
+    return (await compare_shown(world, looks=looks))[0]
 
 
-async def compare_shown(world: World) -> tuple[list[str], Shown]:
+async def compare_shown(world: World, *, looks: int = _LOOKS) -> tuple[list[str], Shown]:
     """What breaks a promise is there at the next look as well; what was just being told is not."""
-    for _ in range(_LOOKS):
+    for look in range(1, looks + 1):
         stored, shown = await _stored(world), await _shown(world)
         found = [fault for asked in world.asked for fault in _faults_of(world, asked, stored, shown)]
         found += _strays(world, stored, shown)
-        if not found:
+        if not found or look == looks:
             break
         await asyncio.sleep(0.5)
         with contextlib.suppress(Stuck):

@@ -553,7 +553,7 @@ def network_stories(world: World) -> list[Story]:
 def stories_of_time(world: World) -> list[Story]:
     """In a world whose clock only goes on."""
     del world  # each is told of the same places
-    fails = _fails(_TURN, Moment.BEFORE) * 6
+    fails = _fails(_TURN, Moment.BEFORE) * 5
     return [
         Story(name="never confirmed", tell=never_confirmed),
         Story(name="silent", tell=silent),
