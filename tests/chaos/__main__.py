@@ -29,7 +29,7 @@ async def run(minutes: float, seed: int, home: Path) -> list[Outcome]:
         def say(line: str) -> None:
             print(f"seed {number}, {line}", flush=True)
 
-        return await storm(home / f"storm{number}", migrated, seed=number, minutes=minutes, say=say)
+        return await storm(home / str(number), migrated, seed=number, minutes=minutes, say=say)
 
     return list(await asyncio.gather(*(one(seed + n) for n in range(STORMS))))
 
@@ -38,7 +38,7 @@ def main() -> int:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else secrets.randbelow(1_000_000)
     KEPT.mkdir(exist_ok=True)
-    home = Path(tempfile.mkdtemp(prefix="homing-chaos-"))
+    home = Path(tempfile.mkdtemp(prefix="hc-"))
     print(f"chaos: {minutes:g} minutes, seed {seed}; homes in {home}", flush=True)
     outcomes = asyncio.run(run(minutes, seed, home))
     violations = [f"seed {one.seed}: {fault}" for one in outcomes for fault in one.violations]

@@ -24,12 +24,18 @@ from tests.chaos.world import WITHIN_S, Stuck, World, a_world
 STORY_S = 400.0
 """Of one story with a kill in it; alone it takes one to five seconds."""
 OUT_OF_REACH: dict[str, tuple[str, str]] = {
+    "commit flow.prepare.Preparation.step owe_cards": (
+        "only an agent that asks for several commands at once makes a batch, and the one without a model asks for one",
+        "test_one_that_leaves_while_it_is_prepared_strands_no_card",
+    ),
     "commit flow.intake.Intake.message overheard": (
         "a code of an enrolled device that others read; it uses the code up, and nothing waits for that",
         "test_a_code_that_the_gate_keeps_out_or_that_comes_late_is_spent_all_the_same",
     ),
 }
 """Points that no story reaches: why not, and the test that goes there."""
+MOST_TOLD = 8
+"""Violations of one story: what follows is mostly the same."""
 NOT_UP = "a world did not come up"
 BIRTH = ("app._embedded pair", "chatlog.StoredChatLog.invite chat.invite")
 """Commits of the very first start alone."""
@@ -126,7 +132,7 @@ class Teller:
             world.order(each)
         self.report.stories += 1
         self.report.kills += sum(world.kills.values()) - before
-        for each in found:
+        for each in found[:MOST_TOLD]:
             self.report.violates(f"{what} ({world.home}): {each}")
         if found:
             await self.close()

@@ -31,15 +31,15 @@ def test_what_no_story_reaches_is_a_point_and_has_a_test_of_its_own() -> None:
 
 
 @pytest.mark.timeout(1_800)
-async def test_f034_f040_f067_a_kill_at_any_named_point_breaks_neither_promise(tmp_path: Path, migrated: Path) -> None:
-    report = await cover(tmp_path, migrated)
+async def test_f034_f040_f067_a_kill_at_any_named_point_breaks_neither_promise(home: Path, migrated: Path) -> None:
+    report = await cover(home, migrated)
     print(*report.lines(), sep="\n")
     assert report.violations == []
     assert report.missed == []
 
 
 @pytest.mark.timeout(600)
-async def test_a_round_of_random_blows_breaks_neither_promise(tmp_path: Path, migrated: Path) -> None:
-    outcome = await storm(tmp_path / "home", migrated, seed=5, minutes=10.0, rounds=1)
+async def test_a_round_of_random_blows_breaks_neither_promise(home: Path, migrated: Path) -> None:
+    outcome = await storm(home / "w", migrated, seed=5, minutes=10.0, rounds=1)
     assert sum(outcome.kills.values()) >= 1
     assert outcome.violations == []

@@ -32,8 +32,8 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
-async def world(tmp_path: Path, migrated: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path / "home", migrated, speaks=("slack",)) as world:
+async def world(home: Path, migrated: Path) -> AsyncIterator[World]:
+    async with a_world(home / "w", migrated, speaks=("slack",)) as world:
         yield world
 
 
@@ -183,8 +183,8 @@ async def test_a_reload_that_comes_while_the_gateway_starts_does_not_end_it(worl
 
 
 @pytest.fixture
-async def road_world(tmp_path: Path, migrated: Path) -> AsyncIterator[tuple[World, Road]]:
-    async with a_world(tmp_path / "home", migrated, speaks=()) as world, Road(world.port) as road:
+async def road_world(home: Path, migrated: Path) -> AsyncIterator[tuple[World, Road]]:
+    async with a_world(home / "w", migrated, speaks=()) as world, Road(world.port) as road:
         await world.down("node")
         world.node_port = road.port
         world.up("node")

@@ -13,12 +13,12 @@ from tests.chaos.stories import network_stories, web_stories
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("planted", list(Planted))
-async def test_a_planted_fault_is_found(tmp_path: Path, migrated: Path, planted: Planted) -> None:
+async def test_a_planted_fault_is_found(home: Path, migrated: Path, planted: Planted) -> None:
     report = Report()
     speaks = SPEAKS.get(planted, ())
     make = network_stories if speaks else web_stories
     teller = Teller(
-        home=tmp_path, migrated=migrated, make=make, report=report, speaks=speaks, planted=planted, within_s=20.0
+        home=home, migrated=migrated, make=make, report=report, speaks=speaks, planted=planted, within_s=20.0
     )
     try:
         for story, point in SHOWS_IN[planted]:

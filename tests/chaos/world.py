@@ -301,7 +301,7 @@ class World:
     async def decide(self, asked: Asked, action: Action = Action.APPROVE) -> None:
         """Press until it counts."""
         waiting = {ExecutionState.PREPARING.value, ExecutionState.AWAITING_APPROVAL.value}
-        until = time.monotonic() + self.within_s
+        until, pause_s = time.monotonic() + self.within_s, 0.05
         while self.state(asked) in waiting:
             if time.monotonic() > until:
                 raise Stuck(f"{asked.id} could not be decided")
@@ -310,7 +310,8 @@ class World:
                 if card is not None:
                     async with asyncio.timeout(8.0):
                         await asked.people.press(asked.peer, card, action)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(pause_s)
+            pause_s = min(3.0, 2 * pause_s)
 
     async def card(self, asked: Asked, action: Action = Action.APPROVE) -> MessageId | None:
         """The newest message there that offers this for it."""
@@ -368,7 +369,7 @@ class World:
             "event": "SELECT identity || ' ' || state FROM events WHERE state NOT IN ('told', 'held', 'dead')",
             "input": "SELECT delivery || ' ' || state FROM inputs WHERE state <> 'answered'",
             "card": "SELECT execution_id || ' shows too little' FROM cards JOIN executions "
-            "ON executions.id = execution_id WHERE closed = 0 AND shown_revision < revision",
+            "ON executions.id = execution_id WHERE closed = 0 AND cards.batch IS NULL AND shown_revision < revision",
         }
         if not self.database.exists():
             return "no store"
