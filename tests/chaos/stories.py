@@ -186,6 +186,8 @@ async def journal_gone(world: World) -> None:
     await world.decide(asked)
     await world.until_state(asked, S.RUNNING, *ENDS)
     await world.down("node")
+    # Its report may have been in there.
+    asked.is_cut_off = True
     for kept in (world.state_dir / "journal").glob(f"{asked.id}.*"):
         kept.unlink()
     world.up("node")

@@ -76,7 +76,7 @@ class Asked:
     may_be_lost: bool = False
     """The node died before it ended, or the story took something from it that it needs."""
     is_cut_off: bool = False
-    """Its node's key was revoked: nobody listens to that node any more."""
+    """Its node's key was revoked, or its journal taken away: what it had to report cannot come any more."""
     may_be_dead: bool = False
     """The story itself closed the room for good: it may stay untold, dead and visible."""
 
