@@ -98,11 +98,19 @@ class Heartbeat:
         """
         channels = self.places.uncrowded(self.channels.keys()) if self.tasks.free > 0 else frozenset()
         if not channels:
-            value, _ = await self.store.write(lambda tx: write(tx, None))
+
+            def owed(tx: Tx) -> tuple[R, Claimed | None]:
+                return write(tx, None)
+
+            value, _ = await self.store.write(owed)
             self.signals.heartbeat.wake()
             return value
         express = Express(token=ClaimToken(secrets.token_hex(8)), channels=channels)
-        writing = asyncio.ensure_future(self.store.write(lambda tx: write(tx, express)))
+
+        def claimed(tx: Tx) -> tuple[R, Claimed | None]:
+            return write(tx, express)
+
+        writing = asyncio.ensure_future(self.store.write(claimed))
         # Waited for first, so that people are told before the node is answered.
         committed = asyncio.shield(writing)
         self.places.undecided += 1

@@ -31,12 +31,18 @@ lost_after_s = 300
 retention_days = 2
 
 [heartbeat]
-every_s = 86400
+every = 86400
 
 [audit]
 keep_days = 1
 heads_file = "{home}/heads.jsonl"
 heads_every = "5s"
+
+[[schedule]]
+name = "nightly"
+cron = "0 3 * * *"
+to = "web:channel:free"
+command = "/bin/date"
 
 [break_glass]
 people = ["owner"]

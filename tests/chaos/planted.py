@@ -12,26 +12,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 from bot.domain.command import NodeFingerprint
-from bot.domain.event import ClaimToken, EventState, NewEvent
+from bot.domain.event import ClaimToken, Event, EventState, NewEvent
 from bot.domain.execution import Execution, ExecutionId, ExecutionResult
 from bot.domain.message import Answer, InboundMessage, Receipt
 from bot.domain.render import render
 from bot.domain.session import NativeId, Peer, SessionKey
 from bot.flow.completion import Completion
 from bot.flow.dispatch import Dispatch
+from bot.flow.express import LEASE_S, Claimed, Express, nonce_for
 from bot.flow.heartbeat import Heartbeat
 from bot.flow.intake import Intake
-from bot.flow.telling import LEASE_S, Claimed, begun, keep_receipt, nonce_for
+from bot.flow.telling import begun, keep_receipt
 from bot.node.frames import Finished
 from bot.node.journal import EndReport, Entry, State
 from bot.node.spool import Spool
 from bot.ports import NodeRefusal, Tx
 from bot.store.events import StoredEvents
 from tests.chaos.points import Moment, commit
+
+R = TypeVar("R")
 
 
 class Planted(StrEnum):
@@ -48,7 +51,7 @@ class Planted(StrEnum):
 
 
 P = Planted
-_FINISHED = commit("flow.completion.Completion.finished")
+_FINISHED = commit("flow.heartbeat.Heartbeat.commit claimed")
 _GO = commit("flow.dispatch.Dispatch._offer_and_go _commit")
 SHOWS_IN: dict[Planted, tuple[tuple[str, str | None], ...]] = {
     P.ACK_BEFORE_COMMIT: (("web", f"{Moment.BEFORE} {_FINISHED}"),),
@@ -104,13 +107,16 @@ def plant_in_gateway(planted: Planted) -> Iterator[None]:
     if made is None:
         yield
         return
-    remembers = patch.object(Intake, "message", _remembering(Intake.message))
-    with patch.object(owner, name, made):
+    with contextlib.ExitStack() as further:
+        further.enter_context(patch.object(owner, name, made))
         if planted is P.LAST_ROUTE:
-            with remembers:
-                yield
-        else:
-            yield
+            further.enter_context(patch.object(Intake, "message", _remembering(Intake.message)))
+        if owner is StoredEvents and planted in _CHANGED:
+            further.enter_context(patch.object(StoredEvents, "add_sending", _adding_claimed(_CHANGED[planted])))
+        if planted is P.SEND_BEFORE_ATTEMPT:
+            # What is committed already claimed leaves no room for it.
+            further.enter_context(patch.object(Heartbeat, "commit", _owed_only))
+        yield
 
 
 @contextmanager
@@ -182,7 +188,7 @@ async def _sent_first(self: Heartbeat) -> bool:
             channel = self.channels[one.event.address.peer.channel, one.event.address.peer.account]
             here = one.event.address.peer
             posts = render(one.event.payload, one.execution, channel.capabilities, here=here, mention=None)
-            receipt = await channel.send(one.event.address, posts[0], nonce_for(one.event, 0))
+            receipt = await channel.send(one.event.address, posts[0], nonce_for(one.event.identity, 0))
 
             def keep(tx: Tx, one: Claimed = one, receipt: Receipt = receipt, parts: int = len(posts)) -> None:
                 if [again.event.id for again in claim(tx)] != [one.event.id]:
@@ -194,11 +200,20 @@ async def _sent_first(self: Heartbeat) -> bool:
     return False
 
 
-_add = StoredEvents.add
+_add, _add_sending = StoredEvents.add, StoredEvents.add_sending
 
 
 def _adding(change: Callable[[NewEvent], NewEvent]) -> Callable[[StoredEvents, NewEvent], bool]:
     return lambda self, event: _add(self, change(event))
+
+
+def _adding_claimed(change: Callable[[NewEvent], NewEvent]) -> Callable[..., Event | None]:
+    return lambda self, event, **claim: _add_sending(self, change(event), **claim)
+
+
+async def _owed_only(self: Heartbeat, write: Callable[[Tx, Express | None], tuple[R, Claimed | None]]) -> R:
+    value, _ = await self.store.write(lambda tx: write(tx, None))
+    return value
 
 
 def _under_main(event: NewEvent) -> NewEvent:
@@ -226,6 +241,9 @@ def _remembering(real: Callable[..., Any]) -> Callable[..., Any]:
 def _at_the_last_route(event: NewEvent) -> NewEvent:
     same = [peer for peer in _route if peer.channel == event.address.peer.channel]
     return replace(event, address=replace(event.address, peer=same[0])) if same else event
+
+
+_CHANGED = {P.WRONG_KEY: _under_main, P.FOLDED: _folded, P.LAST_ROUTE: _at_the_last_route}
 
 
 def _dropping(self: StoredEvents, event: NewEvent) -> bool:

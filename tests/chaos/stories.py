@@ -430,10 +430,10 @@ async def silent(world: World) -> None:
 
 
 async def next_day(world: World) -> None:
-    """The agent's own cadence."""
+    """The agent's own cadence, and what is planned for the night."""
     await _compared(world)
     world.ahead(world.ahead_s + 86_400.0)
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(1.5)
 
 
 async def glass(world: World) -> None:
