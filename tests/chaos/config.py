@@ -32,6 +32,7 @@ retention_days = 2
 
 [heartbeat]
 every = 86400
+target = "none"
 
 [audit]
 keep_days = 1

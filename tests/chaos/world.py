@@ -426,7 +426,14 @@ async def a_world(home: Path, migrated: Path | None = None, **more: object) -> A
             # The node when there is somebody to connect to: else it waits longer and longer between its attempts.
             world.held_down.add("node")
             keeping += [asyncio.create_task(world.keep_alive(who), name=who) for who in ("gateway", "node")]
-            await world.until_async(world.is_listening, "the gateway listens")
+
+            async def is_up() -> bool:
+                if keeping[0].done():
+                    # It ended by itself, and says why.
+                    keeping[0].result()
+                return await world.is_listening()
+
+            await world.until_async(is_up, "the gateway listens")
             world.up("node")
             await _settle_in(world)
             world.within_s = patience_s
