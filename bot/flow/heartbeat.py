@@ -98,19 +98,11 @@ class Heartbeat:
         """
         channels = self.places.uncrowded(self.channels.keys()) if self.tasks.free > 0 else frozenset()
         if not channels:
-
-            def owed(tx: Tx) -> tuple[R, Claimed | None]:
-                return write(tx, None)
-
-            value, _ = await self.store.write(owed)
+            value, _ = await self.store.write(lambda tx: write(tx, None))
             self.signals.heartbeat.wake()
             return value
         express = Express(token=ClaimToken(secrets.token_hex(8)), channels=channels)
-
-        def claimed(tx: Tx) -> tuple[R, Claimed | None]:
-            return write(tx, express)
-
-        writing = asyncio.ensure_future(self.store.write(claimed))
+        writing = asyncio.ensure_future(self.store.write(lambda tx: write(tx, express)))
         # Waited for first, so that people are told before the node is answered.
         committed = asyncio.shield(writing)
         self.places.undecided += 1

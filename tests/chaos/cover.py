@@ -28,7 +28,7 @@ OUT_OF_REACH: dict[str, tuple[str, str]] = {
         "a gateway always has a heartbeat, which commits a result already claimed",
         "test_a_finished_report_is_result_event_and_input_in_one",
     ),
-    "commit flow.heartbeat.Heartbeat.commit owed": (
+    "commit flow.heartbeat.Heartbeat.commit write": (
         "only where no account has a place left; its place in the order is the next look's",
         "test_without_a_free_place_nothing_is_claimed_and_all_is_due",
     ),

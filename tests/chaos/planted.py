@@ -51,7 +51,7 @@ class Planted(StrEnum):
 
 
 P = Planted
-_FINISHED = commit("flow.heartbeat.Heartbeat.commit claimed")
+_FINISHED = commit("flow.heartbeat.Heartbeat.commit write again")
 _GO = commit("flow.dispatch.Dispatch._offer_and_go _commit")
 SHOWS_IN: dict[Planted, tuple[tuple[str, str | None], ...]] = {
     P.ACK_BEFORE_COMMIT: (("web", f"{Moment.BEFORE} {_FINISHED}"),),

@@ -81,6 +81,8 @@ def sites() -> Sites:
                 name = f"{module}.{within}"
             else:
                 continue
+            if any(name == one.name for one in found):
+                name += " again"
             last = call.end_lineno or call.lineno
             found.append(Site(name=name, path=str(path), first_line=call.lineno, last_line=last))
     return Sites(found=tuple(found), forwards=frozenset(forwards))

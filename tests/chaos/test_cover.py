@@ -19,7 +19,7 @@ from tests.test_security_page import all_tests
 def test_every_write_of_the_gateway_is_a_point_with_a_name_of_its_own() -> None:
     names = [site.name for site in sites().found]
     assert len(names) == len(set(names))
-    assert {"flow.heartbeat.Heartbeat.commit claimed", "flow.heartbeat.Heartbeat._tell keep"} <= set(names)
+    assert {"flow.heartbeat.Heartbeat.commit write again", "flow.heartbeat.Heartbeat._tell keep"} <= set(names)
     # One line of the source is one point: two writes of one line could not be told apart.
     lines = [(site.path, line) for site in sites().found for line in range(site.first_line, site.last_line + 1)]
     assert len(lines) == len(set(lines))
