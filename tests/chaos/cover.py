@@ -247,8 +247,9 @@ async def _meet(
     teller: Teller, points: asyncio.Queue[str], passes: Found, report: Report, say: Callable[[str], None]
 ) -> None:
     async for point in _each(points):
-        # Twice each of the two shortest: what else happens in a story is not the same each time.
-        for _, name in sorted(passes.get(point, []))[:2] * 2:
+        # The shortest first, and each twice: what happens in a story beside it is not the same each time, and what
+        # was seen in one may have been left over from the one before.
+        for _, name in sorted(passes.get(point, [])) * 2:
             met, _ = await teller.tell(name, point)
             if met:
                 report.met[point] = name

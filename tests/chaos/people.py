@@ -124,13 +124,23 @@ class OnWeb:
     """Ada and the owner at their pages. `ada` and `owner` are signed in before anybody says anything."""
 
     base_url: str
-    ada: Visitor = field(init=False)
-    owner: Visitor = field(init=False)
     thread: str | None = None
     """The root of a thread in the first room."""
+    _pages: dict[str, Page] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.ada, self.owner = Page("ada", self.base_url), Page("owner", self.base_url)
+    @property
+    def ada(self) -> Page:
+        return self._page("ada")
+
+    @property
+    def owner(self) -> Page:
+        return self._page("owner")
+
+    def _page(self, name: str) -> Page:
+        """Opened when somebody first looks at it."""
+        if name not in self._pages:
+            self._pages[name] = Page(name, self.base_url)
+        return self._pages[name]
 
     @property
     def name(self) -> str:
@@ -151,8 +161,8 @@ class OnWeb:
         return here if self.thread is None else [*here, self.room("general", self.thread)]
 
     async def close(self) -> None:
-        await self.ada.close()
-        await self.owner.close()
+        for page in self._pages.values():
+            await page.close()
 
     async def say(self, peer: Peer, text: str) -> Said:
         body = {
