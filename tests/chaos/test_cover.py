@@ -30,7 +30,6 @@ def test_what_no_story_reaches_is_a_point_and_has_a_test_of_its_own() -> None:
     assert {test for _, test in OUT_OF_REACH.values()} <= all_tests()
 
 
-@pytest.mark.long
 @pytest.mark.timeout(1_800)
 async def test_f034_f040_f067_a_kill_at_any_named_point_breaks_neither_promise(home: Path, migrated: Path) -> None:
     report = await cover(home, migrated)
@@ -39,7 +38,6 @@ async def test_f034_f040_f067_a_kill_at_any_named_point_breaks_neither_promise(h
     assert report.missed == []
 
 
-@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_a_round_of_random_blows_breaks_neither_promise(home: Path, migrated: Path) -> None:
     outcome = await storm(home / "w", migrated, seed=5, minutes=10.0, rounds=1)

@@ -28,7 +28,7 @@ from tests.platforms.faults import Fault
 S = ExecutionState
 DRAINS_WITHIN_S = 20.0
 """Accounts get 5 s to close, the server 5 s, the store what is queued; a loaded machine gets as much again."""
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from tests.chaos.planted import SAYS, SHOWS_IN, SPEAKS, Planted
 from tests.chaos.stories import network_stories, web_stories
 
 
-@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("planted", list(Planted))
 async def test_a_planted_fault_is_found(home: Path, migrated: Path, planted: Planted) -> None:

@@ -1,6 +1,6 @@
 """What goes wrong between finished and told: outages, lost answers, poison, replays. Nothing is lost or doubled.
 
-Deliberately absent: a kill of the process, which `test_crash` does.
+Deliberately absent: a kill of the process, which `tests/chaos` does.
 """
 
 from __future__ import annotations
