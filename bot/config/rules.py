@@ -166,6 +166,12 @@ def _odd_rule(key: str, rule: Rule, directory: Directory) -> Iterator[str]:
         could = directory.expand((*rule.deciders, *rule.escalate_to))
         if 0 < len(could) < rule.terms.quorum:
             yield f"{key}.quorum is {rule.terms.quorum}, and only {', '.join(could)} may decide: it is never reached"
+        asking = could if not rule.who or ANYONE in rule.who else tuple(set(could) & set(directory.expand(rule.who)))
+        if asking and rule.terms.four_eyes and len(could) == rule.terms.quorum:
+            yield (
+                f"{key} takes {rule.terms.quorum} of {', '.join(could)} and wants other eyes: what "
+                f"{' or '.join(sorted(asking))} asks for is refused at once; name one more"
+            )
 
 
 def _odd_glass(rule: GlassRule | None, directory: Directory) -> Iterator[str]:

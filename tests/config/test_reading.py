@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import time
 from pathlib import Path
 
@@ -354,6 +355,24 @@ def test_the_rules_become_the_domains_policy_in_their_order(tmp_path: Path) -> N
 def test_an_empty_list_of_deciders_is_warned_about(tmp_path: Path) -> None:
     found = warnings(load_settings(written(tmp_path, POLICY), {}))
     assert [line for line in found if "rule[2].deciders is empty: nobody may approve" in line]
+
+
+def test_a_quorum_that_other_eyes_leave_short_is_warned_about(tmp_path: Path) -> None:
+    people = "\n".join(f'[[people]]\nname = "{name}"\nids = ["discord:{name}"]' for name in ("ada", "bob", "cy"))
+
+    def found(**further: object) -> list[str]:
+        fields = {"deciders": ["ada", "bob"], "quorum": 2, "four_eyes": True, **further}
+        rule = "\n".join(f"{key} = {json.dumps(value)}" for key, value in fields.items())
+        text = f'owners = ["ada"]\n{people}\n[[rule]]\nname = "drop"\naction = "ask"\n{rule}'
+        return [line for line in warnings(load_settings(written(tmp_path, text), {})) if "other eyes" in line]
+
+    assert found() == [
+        "rule[0] takes 2 of ada, bob and wants other eyes: what ada or bob asks for is refused at once; name one more"
+    ]
+    assert "what bob asks for" in found(who=["bob", "cy"])[0]
+    assert found(deciders=["ada", "bob", "cy"]) == found(who=["cy"]) == found(four_eyes=False) == []
+    # Whoever is asked later counts as well.
+    assert found(escalate_after=60, escalate_to=["cy"]) == []
 
 
 def test_owners_that_are_nobody_and_roles_without_people_are_warned_about(tmp_path: Path) -> None:
