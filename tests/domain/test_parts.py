@@ -329,6 +329,8 @@ def test_a_cut_is_made_at_line_ends_where_they_are_near() -> None:
         (3_599.7, "1 h"),
         (7_500.0, "2 h 5 min"),
         (90_000.0, "25 h"),
+        (2_592_000.0, "30 days"),
+        (180_059.0, "2 days 2 h"),
     ],
 )
 def test_lengths_of_time_are_short_words(seconds: float, shown: str) -> None:
