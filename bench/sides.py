@@ -145,18 +145,27 @@ async def bare(path: Path, network_url: str) -> AsyncIterator[str]:
 
 async def running(
     store: OpenStore, public_key: bytes, count: int, *, room: str | None = None, account: str = DEFAULT_ACCOUNT
-) -> list[str]:
+) -> list[ExecutionId]:
     """So many executions that a node has and has not reported, each of a session of its own, or all of one room."""
-    node, made = fingerprint(public_key), [draw_id(secrets.token_hex()) for _ in range(count)]
+    node, made = fingerprint(public_key), named(count)
     for at in range(0, count, GROUP):
         some = made[at : at + GROUP]
         await store.write(lambda tx, some=some: [_running(tx, node, one, room or one, account) for one in some])
     return made
 
 
-def named(count: int) -> list[str]:
-    """Names for the floor, which knows no executions."""
-    return [draw_id(secrets.token_hex()) for _ in range(count)]
+_drawn: set[ExecutionId] = set()
+
+
+def named(count: int) -> list[ExecutionId]:
+    """Names of executions, none of them twice in one run: a turn looks in the store, and draws again."""
+    made: list[ExecutionId] = []
+    while len(made) < count:
+        name = draw_id(secrets.token_hex())
+        if name not in _drawn:
+            _drawn.add(name)
+            made.append(name)
+    return made
 
 
 def peer_of(room: str, account: str = DEFAULT_ACCOUNT) -> Peer:
