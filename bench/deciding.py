@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 
 from bench.sides import peer_of
 from bot.app import Core
+from bot.domain.event import EventId
 from bot.domain.execution import Execution, ExecutionState
-from bot.domain.message import Action, Button, ButtonPress, InboundMessage, Sender
+from bot.domain.message import Action, Button, ButtonPress, InboundMessage, Nonce, Sender
 from bot.domain.session import DeliveryId, MessageId
+from bot.ports import Tx
 
 WITHIN_S = 20.0
 OWNER = Sender(native="owner", name="Owner")
@@ -53,12 +57,16 @@ async def pressed(core: Core, room: str) -> float:
     return 1_000 * (float(ended.result.output.text()) - at)
 
 
+def _receipts(tx: Tx, one: EventId) -> Sequence[tuple[int, Nonce, MessageId]]:
+    return tx.events.receipts(one)
+
+
 async def _card_of(core: Core, execution: Execution) -> MessageId:
     async with asyncio.timeout(WITHIN_S):
         while True:
             events = await core.store.read(lambda tx: tx.events.of_execution(execution.id))
             for event in events:
-                receipts = await core.store.read(lambda tx, one=event.id: tx.events.receipts(one))
+                receipts = await core.store.read(partial(_receipts, one=event.id))
                 if receipts:
                     return receipts[0][2]
             await asyncio.sleep(0.01)

@@ -25,9 +25,9 @@ async def footprint(bench: Bench) -> Part:
     rounds = bench.count(5, 1)
     bare_s, bare_mib = [], []
     for _ in range(rounds):
-        seconds, mib = await _bare(bench.folder)
+        seconds, most = await _bare(bench.folder)
         bare_s.append(seconds)
-        bare_mib.append(mib)
+        bare_mib.append(most)
     floor_s, floor_mib = median(bare_s), median(bare_mib)
     part.add("python -c 'import aiohttp': time", floor_s, "s")
     part.add("python -c 'import aiohttp': most memory", floor_mib, "MiB")
@@ -36,7 +36,7 @@ async def footprint(bench: Bench) -> Part:
             ("gateway with all three networks", networks, 2.5, 120.0),
             ("gateway with the web chat alone", None, None, None),
         ):
-            ready, mib, most = [], [], []
+            ready, mib, peaks = list[float](), list[float](), list[float]()
             for number in range(rounds):
                 # The second start on: the first makes the database.
                 folder = bench.path(f"gateway-{known is None}")
@@ -45,11 +45,11 @@ async def footprint(bench: Bench) -> Part:
                         ready.append(ready_s)
                     await rest(IDLE_S)
                     mib.append(program.usage().rss_mib)
-                    most.append(program.most_mib())
+                    peaks.append(program.most_mib())
             bench.tell(f"g: {title}: {median(ready):.2f} s, {median(mib):.0f} MiB")
             part.add(f"{title}: start to ready", median(ready), "s", floor=floor_s, most=most_s)
             part.add(f"{title}: idle memory", median(mib), "MiB", floor=floor_mib)
-            part.add(f"{title}: most memory", median(most), "MiB", floor=floor_mib, most=most_mib)
+            part.add(f"{title}: most memory", median(peaks), "MiB", floor=floor_mib, most=most_mib)
     await _node(bench, part, rounds, floor_s, floor_mib)
     await _modules(part)
     for title, names in (("node", ("homing",)), ("gateway", ("homing[gateway]",))):
@@ -63,7 +63,7 @@ async def footprint(bench: Bench) -> Part:
 
 
 async def _node(bench: Bench, part: Part, rounds: int, floor_s: float, floor_mib: float) -> None:
-    ready, mib, most = [], [], []
+    ready, mib, peaks = list[float](), list[float](), list[float]()
     async with a_world() as world:
         # An address at which nobody is a gateway: what is measured is the node's own.
         url = world.greeting["url"].replace("http://", "ws://") + "/node"
@@ -78,13 +78,13 @@ async def _node(bench: Bench, part: Part, rounds: int, floor_s: float, floor_mib
                     ready.append(ready_s)
                 await rest(IDLE_S / 2)
                 mib.append(node.usage().rss_mib)
-                most.append(node.most_mib())
+                peaks.append(node.most_mib())
             finally:
                 await node.end()
     bench.tell(f"g: node: {median(ready):.2f} s, {median(mib):.0f} MiB")
     part.add("node: start to ready", median(ready), "s", floor=floor_s, most=0.7)
     part.add("node: idle memory", median(mib), "MiB", floor=floor_mib)
-    part.add("node: most memory", median(most), "MiB", floor=floor_mib, most=45.0)
+    part.add("node: most memory", median(peaks), "MiB", floor=floor_mib, most=45.0)
 
 
 async def _bare(folder: Path) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from bench import deciding, sides
 from bench.children import Form, serve
 from bot.app import Core
+from bot.domain.session import DEFAULT_ACCOUNT
 from bot.store import OpenStore
 
 
@@ -26,8 +27,8 @@ class Gateway:
             case "bare":
                 return {"url": await self._running.enter_async_context(sides.bare(database, network))}
             case "store":
-                entered = sides.store_alone(database, network, keys)
-                url, self._store = await self._running.enter_async_context(entered)
+                alone = sides.store_alone(database, network, keys)
+                url, self._store = await self._running.enter_async_context(alone)
                 return {"url": url}
             case _:
                 more = {name: float(order[name]) for name in ("retention_s", "sweep_s") if name in order}
@@ -40,7 +41,7 @@ class Gateway:
         count = int(order["count"])
         if self._store is None:
             return {"executions": sides.named(count)}
-        key, account = bytes.fromhex(order["key"]), order.get("account", sides.DEFAULT_ACCOUNT)
+        key, account = bytes.fromhex(order["key"]), order.get("account", DEFAULT_ACCOUNT)
         made = await sides.running(self._store, key, count, room=order.get("room"), account=account)
         return {"executions": made}
 

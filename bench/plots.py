@@ -63,7 +63,7 @@ class _Axis:
         least, most = min(values, default=0.0), max(values, default=1.0)
         self._by_tens = least > 0 and math.log10(max(most, 1e-9) / least) > _DECADES
         if self._by_tens:
-            self._low, self._high = math.floor(math.log10(least)), math.ceil(math.log10(most))
+            self._low, self._high = float(math.floor(math.log10(least))), float(math.ceil(math.log10(most)))
         else:
             self._low, self._high = min(0.0, least), most * 1.05 if most > 0 else 1.0
         self._start, self._end = start, end

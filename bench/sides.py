@@ -12,9 +12,10 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -79,7 +80,7 @@ async def core(
     """The whole core behind a real socket; gives the node's URL, the store and the core itself."""
     store = open_store(f"sqlite:///{database}", clock=SystemClock(), gateway=True)
     try:
-        await store.write(lambda tx: [_pair(tx, one) for one in public_keys])
+        await store.write(lambda tx: _pair(tx, public_keys))
         channels = channels_of(network_url, [(CHANNEL, account) for account in ACCOUNTS])
         heard = Admission(room_policy=RoomPolicy.OPEN, require_mention=False)
         settings = CoreSettings(
@@ -107,7 +108,7 @@ async def store_alone(
     """The completion's transaction by the store itself, between a bare socket and a bare POST."""
     store = open_store(f"sqlite:///{database}", clock=SystemClock(), gateway=True)
     try:
-        await store.write(lambda tx: [_pair(tx, one) for one in public_keys])
+        await store.write(lambda tx: _pair(tx, public_keys))
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
             async def take(text: str) -> None:
@@ -149,8 +150,7 @@ async def running(
     """So many executions that a node has and has not reported, each of a session of its own, or all of one room."""
     node, made = fingerprint(public_key), named(count)
     for at in range(0, count, GROUP):
-        some = made[at : at + GROUP]
-        await store.write(lambda tx, some=some: [_running(tx, node, one, room or one, account) for one in some])
+        await store.write(partial(_run, node=node, some=made[at : at + GROUP], room=room, account=account))
     return made
 
 
@@ -176,6 +176,11 @@ def peer_of(room: str, account: str = DEFAULT_ACCOUNT) -> Peer:
         kind=PeerKind.CHANNEL,
         id=NativeId(room),
     )
+
+
+def _run(tx: Tx, node: NodeFingerprint, some: Sequence[ExecutionId], room: str | None, account: str) -> None:
+    for one in some:
+        _running(tx, node, one, room or one, account)
 
 
 def _running(tx: Tx, node: NodeFingerprint, execution_id: ExecutionId, room: str, account: str) -> None:
@@ -214,10 +219,11 @@ def _complete(tx: Tx, execution_id: ExecutionId, output: str) -> None:
     leave(tx, replace(execution, result=result), Trigger.FINISH, by="bench", reason=None)
 
 
-def _pair(tx: Tx, public_key: bytes) -> None:
-    node = fingerprint(public_key)
-    tx.nodes.hello(node, public_key, f"bench-{node[:12]}")
-    tx.nodes.pair(node)
+def _pair(tx: Tx, public_keys: list[bytes]) -> None:
+    for public_key in public_keys:
+        node = fingerprint(public_key)
+        tx.nodes.hello(node, public_key, f"bench-{node[:12]}")
+        tx.nodes.pair(node)
 
 
 async def _post(session: aiohttp.ClientSession, network_url: str, name: str, output: str) -> None:
