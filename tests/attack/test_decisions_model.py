@@ -435,7 +435,7 @@ def on_sqlite(migrated_file: Path) -> Callable[[], contextlib.AbstractContextMan
 
 
 def test_f050_f051_f064_f081_nothing_runs_without_a_quorum_that_holds_at_its_hand_over(migrated_file: Path) -> None:
-    lives(on_sqlite(migrated_file), seeds=range(40), days=3)
+    lives(on_sqlite(migrated_file), seeds=range(25), days=3)
 
 
 def test_f050_f051_f064_f081_neither_on_postgresql() -> None:
