@@ -12,6 +12,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 NETWORKS = {"discord", "slack_bolt", "slack_sdk", "twilio"}
 GATEWAY_ONLY = {"sqlalchemy", "alembic", "psycopg", "pydantic", "pydantic_settings", "jinja2"}
+STARTS_A_NODE = (
+    "from bot.cli.main import answer\n"
+    "import bot.node.client\n"
+    "assert answer(['node', '--gateway', 'no address', '--state-dir', '/nonexistent']) == 1\n"
+)
 
 
 def loaded(code: str) -> set[str]:
@@ -30,12 +35,19 @@ def packages(modules: set[str]) -> set[str]:
     return {name.partition(".")[0] for name in modules}
 
 
-@pytest.mark.parametrize("code", ["import bot.node.client", "from bot.cli.main import app"])
+@pytest.mark.parametrize("code", ["import bot.node.client", "from bot.cli.tree import app", STARTS_A_NODE])
 def test_a_node_loads_nothing_of_a_gateway(code: str) -> None:
     modules = loaded(code)
     assert not packages(modules) & (NETWORKS | GATEWAY_ONLY | {"channels"})
     ours = {name for name in modules if name.startswith(("bot.store", "bot.app", "bot.config"))}
     assert ours == set()
+
+
+def test_a_node_that_is_started_loads_none_of_the_tree_of_commands() -> None:
+    """The tree's library brings a validation library along, for each process that runs for months."""
+    modules = loaded(STARTS_A_NODE)
+    assert not packages(modules) & {"typer", "rich", "pydantic_core"}
+    assert "bot.cli.tree" not in modules
 
 
 def test_a_node_loads_no_flow() -> None:

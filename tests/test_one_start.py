@@ -74,5 +74,5 @@ def test_f077_the_spawn_is_reached_from_one_place_behind_the_go() -> None:
         "bot/node/process.py",
         "bot/node/client.py",
         "bot/node/launch.py",
-        "bot/cli/node.py",
+        "bot/cli/node_start.py",
     }

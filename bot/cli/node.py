@@ -1,107 +1,34 @@
-"""`homing node`, and what its own policy says. Deliberately absent: what a node does (see `bot.node`)."""
+"""What a node's own policy says. Deliberately absent: its start (see `node_start`)."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bot.cli import shown
+from bot.cli.node_start import CONFIG, DEFAULT_STATE_DIR, ENV, STATE_DIR, WORK_DIR
 from bot.cli.options import AsJson
-from bot.cli.processes import logs_json, say_aside
 
-StateDir = Annotated[Path, typer.Option("--state-dir", help="Its key, journal and reports.", metavar="FOLDER")]
+StateDir = Annotated[Path, typer.Option("--state-dir", help=STATE_DIR, metavar="FOLDER")]
 WorkDir = Annotated[
     Path | None,
-    typer.Option("--work-dir", help="Where commands start. Left out: the home folder.", metavar="FOLDER"),
+    typer.Option("--work-dir", help=WORK_DIR, metavar="FOLDER"),
 ]
 Env = Annotated[
     list[str] | None,
-    typer.Option("--env", help="A variable of here that commands get as well; may be repeated.", metavar="NAME"),
+    typer.Option("--env", help=ENV, metavar="NAME"),
 ]
 RulesPath = Annotated[
     Path | None,
     typer.Option(
         "--config",
         "-c",
-        help="The node's own policy, which wins over the gateway. Left out: node.toml in the state folder, if there.",
+        help=CONFIG,
         metavar="FILE",
     ),
 ]
-DEFAULT_STATE_DIR = Path("homing-node")
-
-
-class _Missing(typer.TyperException):
-    """An option that only one of the commands of a group needs."""
-
-    def __init__(self, option: str, context: typer.Context) -> None:
-        super().__init__(f"Missing option '{option}'")
-        self.ctx = context
-
-
-def node(
-    context: typer.Context,
-    gateway: Annotated[
-        str | None, typer.Option("--gateway", help="Where the gateway is: wss://host/node.", metavar="URL")
-    ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="For people. Left out: the host's name.")] = None,
-    state_dir: StateDir = DEFAULT_STATE_DIR,
-    work_dir: WorkDir = None,
-    env: Env = None,
-    config: RulesPath = None,
-    gateway_key: Annotated[
-        str | None,
-        typer.Option("--gateway-key", help="The gateway's fingerprint; any other is refused.", metavar="FINGERPRINT"),
-    ] = None,
-    allow_plain: Annotated[
-        bool,
-        typer.Option(
-            "--allow-plain",
-            help="Take ws:// to another machine, where the network itself is encrypted. Else anybody on the way can "
-            "read and change what runs.",
-        ),
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Run commands on this machine for a gateway. Needs only this package, without its extra.
-
-    It prints its fingerprint; an operator lets it in once, with `homing nodes pair <fingerprint>`.
-
-    Example: homing node --gateway wss://homing.example.org/node --name web-1 --state-dir /var/lib/homing-node
-    """
-    import socket
-
-    from bot.log import set_up
-    from bot.node.client import run_node
-    from bot.node.settings import NodeSettings
-
-    if context.invoked_subcommand is not None:
-        return
-    if gateway is None:
-        raise _Missing("--gateway", context)
-    in_json = logs_json(as_json=as_json)
-    set_up(as_json=in_json)
-    if in_json is None and sys.stderr.isatty():
-        # Each event of the connection is told in words as well; a person at a terminal needs it once.
-        logging.getLogger("bot.node.client").setLevel(logging.WARNING)
-    settings = NodeSettings(
-        gateway_url=gateway,
-        name=name or socket.gethostname(),
-        state_dir=state_dir,
-        work_dir=work_dir,
-        rules_file=config,
-        env_names=tuple(env or ()),
-        gateway_key=gateway_key,
-        allow_plain=allow_plain,
-    )
-    # Words for people go aside: they may be lines of a service's log, where nothing else stands on standard output.
-    asyncio.run(run_node(settings, tell=say_aside))
-    if as_json:
-        shown.document({"ok": True})
 
 
 def check(

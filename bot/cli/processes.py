@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import os
 import sys
 
 from bot.cli import shown
+from bot.cli.aside import logs_json, say_aside
 from bot.cli.opened import settings_of
 from bot.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
-from bot.errors import ConfigError, HomingError
+from bot.errors import HomingError
 
 
 def run(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
@@ -58,24 +58,7 @@ def demo(as_json: AsJson = False) -> None:
         shown.document({"ok": True})
 
 
-def logs_json(*, as_json: bool) -> bool | None:
-    """As `set_up` takes it: None is text on a terminal and JSON elsewhere. Raises `ConfigError`."""
-    wanted = os.environ.get("HOMING_LOG", "")
-    if wanted not in ("", "json", "text"):
-        raise ConfigError(
-            ("environment HOMING_LOG: is json or text; left out it is text on a terminal, JSON elsewhere",)
-        )
-    if as_json or not wanted:
-        return True if as_json else None
-    return wanted == "json"
-
-
 def _say(text: str) -> None:
     """On standard output, at once: into a pipe or a file it would wait for a full buffer, and the link with it."""
     shown.line(text)
     sys.stdout.flush()
-
-
-def say_aside(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()

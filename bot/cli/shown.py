@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 
 from bot.domain.parts import visible
 
+USAGE_EXIT_CODE = 2
+
 
 def document(form: object) -> None:
     """The one document of `--json`, on standard output."""
