@@ -54,6 +54,12 @@ def test_a_node_loads_no_flow() -> None:
     assert {name for name in loaded("import bot.node.client") if name.startswith(("bot.flow", "bot.agent"))} == set()
 
 
+def test_a_gateway_loads_no_templates_before_somebody_opens_a_page() -> None:
+    code = "import bot.app\nfrom channels.web.pages import Pages\npages = Pages()"
+    assert not packages(loaded(code)) & {"jinja2", "markupsafe"}
+    assert "jinja2" in packages(loaded(f"{code}\nassert '</html>' in pages.chat()"))
+
+
 def test_a_gateway_loads_no_network_before_an_account_needs_it() -> None:
     modules = loaded("import bot.app")
     assert not packages(modules) & NETWORKS

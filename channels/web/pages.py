@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 _HERE = Path(__file__).parent
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -22,9 +21,6 @@ class Pages:
     """Everything is in memory: a request never names a path on this machine."""
 
     def __init__(self) -> None:
-        self._templates = Environment(
-            loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
-        )
         self.files: Mapping[str, StaticFile] = {
             path.name: StaticFile(path.read_bytes(), _TYPES[path.suffix])
             for path in sorted((_HERE / "static").iterdir())
@@ -32,10 +28,19 @@ class Pages:
         }
 
     def chat(self) -> str:
-        return self._templates.get_template("chat.html").render()
+        return _rendered("chat.html")
 
     def join(self) -> str:
-        return self._templates.get_template("join.html").render()
+        return _rendered("join.html")
 
     def welcome(self) -> str:
-        return self._templates.get_template("welcome.html").render()
+        return _rendered("welcome.html")
+
+
+@cache
+def _rendered(name: str) -> str:
+    # Imported by the first visit: a gateway whose people are all elsewhere does without its 5 MiB.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    templates = Environment(loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined)
+    return templates.get_template(name).render()
