@@ -39,7 +39,7 @@ from bot.flow.delivery import Deliveries
 from bot.flow.dispatch import Dispatch
 from bot.flow.escalation import Escalations
 from bot.flow.glass_watch import GlassWatch
-from bot.flow.heartbeat import Channels, Heartbeat
+from bot.flow.heartbeat import LAST_SENDS_S, Channels, Heartbeat
 from bot.flow.intake import Intake
 from bot.flow.prepare import Preparation
 from bot.flow.schedule import Cadence, Planned, Schedule
@@ -150,7 +150,7 @@ class Core:
 
     @asynccontextmanager
     async def running(self, hub: NodeHub) -> AsyncIterator[None]:
-        """Run every loop and every channel; on leaving, channels close first, then the loops end."""
+        """Run every loop and every channel; on leaving, the loops end, then what is being sent, then the channels."""
         settings, store, signals = self.settings, self.store, self.signals
         agent = settings.agents(CommandsAgent(store, hub, self.policies), store, hub, self.policies)
         settled_at = self.clock.now() + settings.settling_s
@@ -189,10 +189,11 @@ class Core:
             await accounts.start()
             yield
         finally:
-            await accounts.close()
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
+            await self.heartbeat.tasks.drain(within_s=LAST_SENDS_S)
+            await accounts.close()
             for tasks in (turns.tasks, preparation.tasks, dispatch.tasks, self.heartbeat.tasks, self.deliveries.tasks):
                 await tasks.close()
             await agent.close()

@@ -98,9 +98,10 @@ class Tasks:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def drain(self) -> None:
-        """Wait until all that run now have ended."""
-        await asyncio.gather(*list(self._running), return_exceptions=True)
+    async def drain(self, *, within_s: float | None = None) -> None:
+        """Wait until all that run now have ended, or until the time has passed; then they still run."""
+        if running := list(self._running):
+            await asyncio.wait(running, timeout=within_s)
 
     async def _guarded(self, work: Coroutine[object, object, None]) -> bool:
         try:

@@ -11,7 +11,7 @@ import logging
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -26,9 +26,7 @@ from bot.domain.event import (
     ShowBatch,
     ShowCard,
 )
-from bot.domain.execution import Execution
 from bot.domain.message import Capabilities, NotPosted, Post, Receipt
-from bot.domain.render import card as render_card
 from bot.domain.render import parts_of, render, with_room_for_mark
 from bot.domain.retry import MAX_AGE_S, MAX_ATTEMPTS, delay_s, is_exhausted
 from bot.domain.session import AccountName, ChannelName
@@ -50,6 +48,7 @@ from bot.flow.telling import (
     begun,
     bury,
     claimed_on,
+    edited,
     found_sent,
     hold,
     keep_receipt,
@@ -70,6 +69,8 @@ _MAX_SENDS = 64
 """Of one account. At a tenth of a second each that is 640 a second, far above what any network lets one post."""
 _MAX_EDITS = 32
 """Of one account; less urgent than what is owed."""
+LAST_SENDS_S = 3.0
+"""When the gateway ends, for what is on its way. What is cut is asked about after the restart."""
 _MAX_TASKS = 1_024
 """Of all accounts: as much as eleven that answer nothing."""
 
@@ -121,10 +122,8 @@ class Heartbeat:
         try:
             _, found = await committed
         except asyncio.CancelledError:
-            # The gateway ends. No byte has left: it is due again, and no network need be asked about it.
             _, found = await writing
-            if found is not None:
-                await self._move(found.event, EventTrigger.RETRY, token, None)
+            await self._give_back([found] if found is not None else [], token)
             raise
         except HomingError:
             # Whoever called hears it.
@@ -150,7 +149,12 @@ class Heartbeat:
             events = claimed_on(tx, token, free)
             return [found for event in events if (found := begun(tx, event, token)) is not None]
 
-        claimed = await self.store.write(claim)
+        claiming = asyncio.ensure_future(self.store.write(claim))
+        try:
+            claimed = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            await self._give_back(await claiming, token)
+            raise
         taken = Counter(account_of(found.event.address.peer) for found in claimed)
         self.places.waiting -= free.keys()
         self.places.waiting |= {account for account, places in free.items() if taken[account] >= places}
@@ -158,6 +162,12 @@ class Heartbeat:
             self.places.take(account_of(found.event.address.peer))
             self.tasks.start(self._serve(found, token), then=self._freed)
         return False
+
+    async def _give_back(self, claimed: Sequence[Claimed], token: ClaimToken) -> None:
+        """The gateway ends, and no byte has left: due again. What is to be asked about waits its lease."""
+        for found in claimed:
+            if found.event.state is not EventState.RECONCILING:
+                await self._move(found.event, EventTrigger.RETRY, token, None)
 
     def _freed(self) -> None:
         """A place is free. Whoever told something there has said already whether more waits at that address."""
@@ -231,7 +241,6 @@ class Heartbeat:
         free = {account: places for account in self.channels if (places := self.edits.free(account))}
         if not free or self.tasks.free <= 0:
             return False
-
         for card in await self.store.read(partial(lagging_on, free=free)):
             if card.id not in self.editing:
                 self.editing.add(card.id)
@@ -250,7 +259,7 @@ class Heartbeat:
                 return
             try:
                 async with asyncio.timeout(SEND_TIMEOUT_S):
-                    post = _edited(card, members, channel.capabilities)
+                    post = edited(card, members, channel.capabilities)
                     await channel.edit(card.address.peer, card.message_id, post)
             except (ChannelError, TimeoutError) as fault:
                 await self._postpone_edit(card, fault)
@@ -335,13 +344,6 @@ class Heartbeat:
 
     async def _move(self, event: Event, trigger: EventTrigger, token: ClaimToken, fault: Exception | None) -> None:
         await self.store.write(lambda tx: tx.events.move(event, trigger, token=token, trouble=_trouble(fault)))
-
-
-def _edited(card: Card, members: tuple[Execution, ...], capabilities: Capabilities) -> Post:
-    here = card.address.peer
-    if card.batch is not None:
-        return batch_card(card.batch, members, capabilities, here=here)
-    return render_card(members[0], capabilities, here=here)
 
 
 def _trouble(fault: Exception | None) -> str | None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.domain.batch_card import batch_lines, is_settled, revision_of
+from bot.domain.batch_card import batch_card, batch_lines, is_settled, revision_of
 from bot.domain.event import (
     Card,
     ClaimToken,
@@ -25,7 +25,8 @@ from bot.domain.event import (
     TellOutcome,
 )
 from bot.domain.execution import Execution, ExecutionId, ExecutionState, Trigger
-from bot.domain.message import Receipt
+from bot.domain.message import Capabilities, Post, Receipt
+from bot.domain.render import card as render_card
 from bot.domain.render import card_line
 from bot.domain.session import AccountName, ChannelName, Peer, ReturnAddress
 from bot.flow.express import LEASE_S, Claimed, nonce_for
@@ -238,3 +239,11 @@ def found_sent(tx: Tx, event: Event, token: ClaimToken, receipt: Receipt) -> Non
     # Which revision it shows is not known any more: 0 makes it be brought up to date.
     _keep_card(tx, event, receipt, shown_revision=0)
     tx.events.move(event, EventTrigger.RETRY, token=token, not_before=tx.now)
+
+
+def edited(card: Card, members: tuple[Execution, ...], capabilities: Capabilities) -> Post:
+    """A card as it is to stand now."""
+    here = card.address.peer
+    if card.batch is not None:
+        return batch_card(card.batch, members, capabilities, here=here)
+    return render_card(members[0], capabilities, here=here)

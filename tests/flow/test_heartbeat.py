@@ -603,3 +603,24 @@ async def test_a_claim_that_nobody_began_to_send_is_due_again(stage: Stage) -> N
     await stage.beat()
     assert stage.channel.asked == []
     assert await state_of(stage) is EventState.TOLD
+
+
+async def test_a_gateway_that_ends_while_it_claims_gives_back_what_no_byte_of_has_left(stage: Stage) -> None:
+    """What a network is to be asked about stays as it is: its claim runs out, and then it is asked."""
+    await fail_once(stage, ChannelUncertain("silence"), "unclear")
+    await stage.add(words("plain", room="elsewhere"))
+    heartbeat, sent = stage.heartbeat(), len(stage.channel.sent)
+    step = asyncio.create_task(heartbeat.step())
+
+    async def end() -> None:
+        step.cancel()
+        await asyncio.sleep(0)
+
+    stage.store.after_write.append(end)
+    with pytest.raises(asyncio.CancelledError):
+        await step
+    assert len(stage.channel.sent) == sent
+    assert await state_of(stage, "plain") is EventState.DUE
+    assert await state_of(stage, "unclear") is EventState.RECONCILING
+    await stage.tell_all()
+    assert await state_of(stage, "plain") is EventState.TOLD

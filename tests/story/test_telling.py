@@ -208,6 +208,20 @@ async def test_f103_what_is_held_for_a_day_is_dead_and_visible(world: World) -> 
     assert asked.id in buried.identity
 
 
+async def test_what_is_on_its_way_when_the_gateway_ends_still_gets_its_answer(world: World) -> None:
+    asked = await a_running_one(world)
+    gate = world.platform.order(Fault.GATED, at=HERE)
+    await world.finish(asked, "all is well")
+    await world.platform.until(lambda: gate.met, "it is being told", within_s=15)
+    asyncio.get_running_loop().call_later(0.3, gate.lift)
+    await world.close()
+    (told,) = world.told(asked)
+    await world.open()
+    await world.settled()
+    assert world.told(asked) == [told]
+    assert not [verb for verb, _ in world.platform.calls if verb == "find"], "it had its answer, and nobody had to ask"
+
+
 async def test_a_slow_place_delays_nobody_else(world: World) -> None:
     slow, others = await a_running_one(world), [await a_running_one(world, a_peer(f"r{n}")) for n in range(5)]
     gate = world.platform.order(Fault.GATED, at=HERE)
