@@ -91,6 +91,21 @@ def test_the_first_run_writes_a_config_and_prints_a_link_and_what_to_do(bare: Te
         assert "Traceback" not in ended.out + ended.err
 
 
+def test_f105_a_second_gateway_on_the_same_store_refuses_to_start_and_disturbs_nothing(bare: Terminal) -> None:
+    port = free_port()
+    with started(bare, "run", **alone(port)) as gateway:
+        gateway.wait_for(lambda: f"The web chat is at http://127.0.0.1:{port}." in gateway.said())
+        # Also at the same door: whose store it is, is said first.
+        for door in (port, free_port()):
+            second = bare.homing("run", **alone(door))
+            assert second.code == 1
+            assert "is in use by another gateway" in second.err.splitlines()[-1]
+        doctor = bare.homing("doctor", "--json", **alone(port)).json()
+        assert f"it runs, process {gateway.process.pid}" in [one["said"] for one in doctor["findings"]]
+    with started(bare, "run", **alone(port)) as after:
+        after.wait_for(lambda: f"The web chat is at http://127.0.0.1:{port}." in after.said())
+
+
 def test_a_gateway_on_a_copy_put_back_begins_paused_with_its_own_key(bare: Terminal) -> None:
     environ = alone(free_port())
     with started(bare, "run", **environ) as gateway:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -71,16 +72,22 @@ class Site:
         return await self.stage.waiting_inputs()
 
 
-@pytest.fixture
-async def site(stage: Stage) -> AsyncIterator[Site]:
+@asynccontextmanager
+async def serving(hooks: Sequence[Hook], stage: Stage) -> AsyncIterator[Site]:
     app = web.Application()
-    app.add_routes(Hooks(HOOKS, stage.store, stage.signals, stage.clock.now).routes())
+    app.add_routes(Hooks(hooks, stage.store, stage.signals, stage.clock.now).routes())
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with aiohttp.ClientSession() as client:
         yield Site(client, f"http://127.0.0.1:{runner.addresses[0][1]}", stage)
     await runner.cleanup()
+
+
+@pytest.fixture
+async def site(stage: Stage) -> AsyncIterator[Site]:
+    async with serving(HOOKS, stage) as site:
+        yield site
 
 
 async def test_a_call_is_an_input_of_the_hooks_own_session_told_where_its_config_says(site: Site) -> None:
@@ -112,6 +119,20 @@ async def test_f112_whoever_does_not_know_the_secret_is_not_heard(site: Site) ->
     assert (await site.post("unknown"))[0] == 404
     assert await site.taken() == []
     assert await site.github() == 202
+
+
+async def test_f115_what_knows_the_token_or_secret_of_before_is_not_heard(stage: Stage) -> None:
+    """The design differs: a hook's secret counts from the start that read it, and no two of them count at once. So it
+    is changed by a restart, and from that moment on the old one is refused."""
+    renewed = (hook("github", secret="new-" + SECRET), hook("token", token="new-" + TOKEN))
+    async with serving(HOOKS, stage) as before:
+        assert (await before.token(), await before.github()) == (202, 202)
+    async with serving(renewed, stage) as after:
+        refused = [await after.token(), await after.github(b"{}"), await after.token(token="new-")]
+        assert refused == [401, 401, 401]
+        assert await after.token(token="new-" + TOKEN) == 202
+        assert await after.github(b"{}", key="new-" + SECRET) == 202
+    assert len(await stage.waiting_inputs()) == 4
 
 
 async def test_a_signature_is_of_its_body_and_its_moment(site: Site) -> None:

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot.domain.event import InputKind, Say
-from bot.domain.session import AgentName, MainKey, ScheduleKey, SessionKey, format_key
+from bot.domain.session import AgentName, MainKey, ReturnAddress, ScheduleKey, SessionKey, format_key
 from bot.flow import schedule as room
-from bot.flow.enqueue import NOWHERE
+from bot.flow.enqueue import NOWHERE, Refused, Wanted, enqueue
 from bot.flow.schedule import ActiveHours, Cadence, Missed, Planned, Schedule, Target
 from bot.ports import Tick
 from tests.flow.stage import Stage, a_peer, session
@@ -131,6 +131,23 @@ async def test_f027_a_look_whose_words_would_have_no_place_is_skipped_before_any
     assert found.address is not None
     # Nothing asked: it answers no message.
     assert (found.address.peer, found.address.message_id) == (a_peer(), None)
+
+
+async def test_f017_an_end_goes_by_the_key_of_its_own_and_only_a_look_by_the_configured_session(stage: Stage) -> None:
+    """Key carried with the event > configured session, for looks alone > main, where nothing is configured."""
+    execution = await stage.running(room="ops")
+    configured = replace(LOOK, session=session("dev"), target=Target.NONE)
+    await schedule(stage, configured).step()
+    await stage.finish(execution)
+
+    found = {one.kind: one.session for one in await stage.waiting_inputs()}
+    assert found == {InputKind.FINISHED: session("ops"), InputKind.CADENCE: session("dev")}
+    (owed,) = [one for one in await stage.events() if one.identity == f"outcome:{execution.id}:finished"]
+    assert (owed.session, owed.address) == (session("ops"), execution.origin)
+
+    stage.clock.advance(600.0)
+    await schedule(stage, LOOK).step()
+    assert [one.session for one in await stage.waiting_inputs() if one.kind is InputKind.CADENCE][-1] == MAIN
 
 
 async def test_a_look_is_told_where_its_config_says(stage: Stage) -> None:
@@ -333,3 +350,28 @@ async def test_a_command_at_its_time_passes_the_rules_like_any_other(stage: Stag
     await stage.tell_all()
     (card,) = stage.channel.sent
     assert (card.address.peer, card.address.message_id, card.post.mention) == (a_peer(), None, None)
+
+
+async def test_f021_the_key_that_is_named_is_the_one_queue_that_is_touched_and_no_address(stage: Stage) -> None:
+    """A route is a value of its own: a key that looks like a place leads nowhere unless somebody wrote from there."""
+    await stage.say("hello", room="ops", message="m1")
+    await stage.say("hello", room="dev", message="m2")
+    await stage.answer()
+    await stage.answer()
+    for number, room in enumerate(("ops", "dev", "ops", "never")):
+        wanted = Wanted(
+            kind=InputKind.OPERATOR, session=session(room), to=None, source="op", delivery=f"{number}", text=room
+        )
+        found = await stage.store.write(lambda tx, this=wanted: enqueue(tx, this))  # type: ignore[misc]  # -- bound at once
+        assert isinstance(found, Refused) == (room == "never")
+
+    waiting = [(one.session, one.text, one.address and one.address.peer) for one in await stage.waiting_inputs()]
+    assert sorted(waiting, key=str) == sorted(
+        [(session(room), room, a_peer(room)) for room in ("ops", "dev", "ops")], key=str
+    )
+    elsewhere = Wanted(
+        kind=InputKind.OPERATOR, session=session("ops"), to=a_peer("dev"), source="op", delivery="9", text="there"
+    )
+    await stage.store.write(lambda tx: enqueue(tx, elsewhere))
+    (there,) = [one for one in await stage.waiting_inputs() if one.text == "there"]
+    assert (there.session, there.address) == (session("ops"), ReturnAddress(peer=a_peer("dev"), message_id=None))

@@ -69,7 +69,7 @@ async def test_a_node_waits_to_be_paired_and_says_how(tmp_path: Path) -> None:
         assert isinstance(await there.prepared("true"), Command)
 
 
-async def test_a_revoked_node_is_cut_off_on_the_open_socket_and_stays_out(tmp_path: Path) -> None:
+async def test_f115_a_revoked_node_is_cut_off_on_the_open_socket_and_stays_out(tmp_path: Path) -> None:
     lines: list[str] = []
     async with gateway() as there, node(settings(tmp_path, there.url), lines):
         fingerprint = await there.node()

@@ -7,6 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+from discord.gateway import KeepAliveHandler
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -313,6 +314,35 @@ async def test_a_dropped_socket_is_resumed_and_nothing_is_missed(rig: DiscordRig
 
     await heard(rig, "said meanwhile")
     assert rig.network.gateway.resumed == 1
+
+
+@pytest.mark.parametrize("session", ["resumed", "unknown"])
+async def test_f106_a_connection_that_looks_alive_and_is_deaf_is_left_and_nothing_is_missed(
+    network: DiscordNetwork, session: str
+) -> None:
+    network.gateway.heartbeat_ms = 100
+    async with running(network) as rig:
+        await until(lambda: "root" in [one.text for one in rig.inbox.messages], what="the first reading", within_s=25.0)
+        for beating in keeping_alive():
+            # A minute, of which nobody waits for here.
+            beating.heartbeat_timeout = 0.5
+        network.gateway.deafen(forget=session == "unknown")
+        message = network.world.post(network.place(rig.here), rig.ana, {"content": "into a deaf ear"}, [])
+        await network.gateway.tell(rig.app, "MESSAGE_CREATE", message.form(), guild=rig.app.guild.id)
+        assert network.gateway.greeted == 1
+
+        await until(lambda: network.gateway.greeted >= 2, what="it is left", within_s=25.0)
+        await until(
+            lambda: "into a deaf ear" in [one.text for one in rig.inbox.messages], what="nothing missed", within_s=25.0
+        )
+        assert len(network.gateway.listening("default")) == 1
+        # And the process is as alive as before.
+        await network.say(rig.here, rig.ana.id, "and now?")
+        await heard(rig, "and now?")
+
+
+def keeping_alive() -> list[KeepAliveHandler]:
+    return [one for one in threading.enumerate() if isinstance(one, KeepAliveHandler)]
 
 
 @pytest.mark.parametrize("session", ["resumed", "invalidated", "unknown"])

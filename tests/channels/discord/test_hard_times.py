@@ -133,8 +133,10 @@ async def test_a_press_that_is_answered_too_late_is_recorded_all_the_same(rig: D
     assert await rig.pressed(rig.here, receipt.message_id, APPROVE) == "noted"
 
 
-async def test_two_processes_of_one_bot_record_a_press_as_one(network: DiscordNetwork) -> None:
-    """Discord tells both, and takes one answer: 40060 for the other."""
+async def test_f105_two_processes_of_one_bot_record_a_press_as_one(network: DiscordNetwork) -> None:
+    """Discord tells both, and takes one answer: 40060 for the other.
+
+    The design differs: no lease keeps the second away from the token; one store keeps both from a second effect."""
     inbox = RecordingInbox(note="noted")
     async with running(network, inbox) as rig, running(network, inbox):
         receipt = await rig.channel.send(at(rig.here), card("Ask", APPROVE, DENY), N)

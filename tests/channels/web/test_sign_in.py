@@ -103,7 +103,7 @@ async def test_who_comes_again_stays_signed_in_and_who_stays_away_does_not(site:
     assert (await ana.get("/web/me")).status == 401
 
 
-async def test_sign_out_ends_that_cookie_for_good(ana: Visitor) -> None:
+async def test_f115_sign_out_ends_that_cookie_for_good(ana: Visitor) -> None:
     assert (await ana.post("/web/sign-out", {})).status == 200
     assert (await ana.get("/web/me")).status == 401
     assert b"not signed in" in (await ana.get("/")).body

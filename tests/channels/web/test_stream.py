@@ -104,7 +104,7 @@ async def test_streams_are_bounded_for_each_person(tmp_path: Path) -> None:
                     pass
 
 
-async def test_sign_out_ends_the_streams_of_that_sign_in_only(site: Site, ana: Visitor) -> None:
+async def test_f115_sign_out_ends_the_streams_of_that_sign_in_only(site: Site, ana: Visitor) -> None:
     async with visitor_of(site) as other_browser:
         await other_browser.sign_in("ana", "Ana Sol")
         async with listening(ana, await head_of(ana)) as mine, listening(other_browser, await head_of(ana)) as other:
@@ -117,7 +117,7 @@ async def test_sign_out_ends_the_streams_of_that_sign_in_only(site: Site, ana: V
         assert (await ana.get("/web/me")).status == 401
 
 
-async def test_a_sign_out_by_another_process_ends_the_stream_at_the_next_beat(tmp_path: Path) -> None:
+async def test_f115_a_sign_out_by_another_process_ends_the_stream_at_the_next_beat(tmp_path: Path) -> None:
     async with site_at(tmp_path, limits=WebLimits(beat_s=0.05)) as site, visitor_of(site) as ana:
         await ana.sign_in("ana", "Ana")
         async with listening(ana, 0) as stream:

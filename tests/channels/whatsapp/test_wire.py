@@ -155,7 +155,26 @@ def test_what_whatsapp_has_had_for_an_hour_waits_for_the_phone_only() -> None:
         assert wire.asked_delivery("undelivered", 63016, sent_at=sent_at, now=now) is Delivery.HELD
 
 
-def test_an_address_that_is_none_of_ours_is_refused() -> None:
+def test_f020_whatever_twilio_calls_a_person_the_session_is_of_their_number_and_answers_go_to_it() -> None:
+    """The design differs: a peer is the E.164 number of the other side. Twilio may add another name of the same person
+    (a WaId, a hidden id), and none of them is ever a session, an address, or somebody's identity."""
+    plain = parsed_of(TEXT)
+    for alias in ({"WaId": "4915112345678"}, {"WaId": "99999999999999@lid"}, {"ProfileName": "+15550209999"}):
+        other = parsed_of(TEXT | alias)
+        assert (other.peer, other.sender.native) == (plain.peer, plain.sender.native)
+        assert wire.number_of(other.peer, identity=US) == "+15550200001"
+    for hidden in ("whatsapp:99999999999999@lid", "whatsapp:12036304@g.us", "whatsapp:15550200001", "+15550200001"):
+        with pytest.raises(Malformed):
+            inbound(TEXT | {"From": hidden})
+
+
+def parsed_of(fields: dict[str, str]) -> InboundMessage:
+    message = inbound(fields)
+    assert isinstance(message, InboundMessage)
+    return message
+
+
+def test_f020_an_address_that_is_none_of_ours_is_refused_and_no_other_is_guessed() -> None:
     own = wire.peer_of("+15550200001", identity=US)
     assert wire.number_of(own, identity=US) == "+15550200001"
     for native in ("15550200001", "whatsapp:+15550200001", "+0", "agent:main:whatsapp:direct:+1555", "U123"):

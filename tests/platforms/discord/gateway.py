@@ -25,6 +25,8 @@ class Session:
     sequence: int = 0
     sent: list[tuple[int, str]] = field(default_factory=list)
     socket: web.WebSocketResponse | None = None
+    is_deaf: bool = False
+    """Its socket is open and takes everything, and nothing ever comes back on it."""
 
     def hears(self, guild: str | None) -> bool:
         number, count = self.shard
@@ -35,7 +37,7 @@ class Session:
         self.sequence += 1
         frame = json.dumps({"op": 0, "t": kind, "s": self.sequence, "d": body})
         self.sent = [*self.sent[-MAX_REPLAYED:], (self.sequence, frame)]
-        if self.socket is not None and not self.socket.closed:
+        if self.socket is not None and not self.socket.closed and not self.is_deaf:
             try:
                 await self.socket.send_str(frame)
             except ConnectionError:
@@ -55,6 +57,7 @@ class Gateway:
         self.invalidate_resumes = False
         self.sends_away = False
         """Every session is asked to come back as soon as it has begun."""
+        self.heartbeat_ms = 41_250
         self._url = url
         self._numbers = itertools.count(1)
 
@@ -79,18 +82,25 @@ class Gateway:
         if forget:
             self.sessions.clear()
 
+    def deafen(self, *, forget: bool = False) -> None:
+        """Every socket stays open and is silent from now on. `forget`: no session can be resumed."""
+        for session in self.sessions.values():
+            session.is_deaf = True
+        if forget:
+            self.sessions.clear()
+
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.greeted += 1
-        await _send(socket, 10, {"heartbeat_interval": 41_250})
+        await _send(socket, 10, {"heartbeat_interval": self.heartbeat_ms})
         session: Session | None = None
         try:
             async for frame in socket:
                 if frame.type is not WSMsgType.TEXT:
                     break
                 said = json.loads(frame.data)
-                if said["op"] == 1:
+                if said["op"] == 1 and not (session is not None and session.is_deaf):
                     await _send(socket, 11, None)
                 elif said["op"] == 2:
                     session = await self._identify(socket, said["d"])
@@ -147,7 +157,7 @@ class Gateway:
             await _send(socket, 9, False)
             return None
         self.resumed += 1
-        session.socket = socket
+        session.socket, session.is_deaf = socket, False
         for sequence, frame in session.sent:
             if sequence > said["seq"]:
                 await socket.send_str(frame)
