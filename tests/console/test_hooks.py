@@ -79,9 +79,11 @@ async def serving(hooks: Sequence[Hook], stage: Stage) -> AsyncIterator[Site]:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with aiohttp.ClientSession() as client:
-        yield Site(client, f"http://127.0.0.1:{runner.addresses[0][1]}", stage)
-    await runner.cleanup()
+    try:
+        async with aiohttp.ClientSession() as client:
+            yield Site(client, f"http://127.0.0.1:{runner.addresses[0][1]}", stage)
+    finally:
+        await runner.cleanup()
 
 
 @pytest.fixture

@@ -9,10 +9,12 @@ import pytest
 from bot.domain.command import NodeFingerprint
 from bot.domain.event import EventState, InputKind, TellOutcome
 from bot.domain.execution import Execution, ExecutionId, ExecutionState
+from bot.domain.message import PostKind
 from bot.domain.node import Known, Pairing
 from tests.clock import START
 from tests.flow.ends import NODE, OTHER_NODE
-from tests.flow.stage import Stage, a_result
+from tests.flow.stage import ALLOW_ALL, Stage, a_result
+from tests.platforms.forms import text_of
 
 S = ExecutionState
 Report = Callable[[Stage, NodeFingerprint, ExecutionId], Awaitable[None]]
@@ -284,3 +286,28 @@ async def test_a_node_that_proved_its_key_is_recorded_and_looked_up(stage: Stage
     assert again is not None
     assert again.last_seen_at == START + 30.0
     assert await stage.reports.pairing_of(NodeFingerprint("nobody")) is None
+
+
+async def test_f043_an_old_run_that_reports_after_its_repeat_is_told_as_itself_and_once(stage: Stage) -> None:
+    """The design differs: no message says that a newer run of the same words exists, for `again` is a request of its
+    own. Each result says its id and when it started, so that nobody takes the one for the other."""
+    old = await stage.running("df -h")
+    await stage.reports.not_known(NODE, old.id, "the node was restarted")
+    stage.policy = ALLOW_ALL
+    await stage.say(f"again {old.id}")
+    await stage.answer()
+    await stage.inspect()
+    await stage.hand_over()
+    (new,) = [one for one in await stage.all_executions() if one.id != old.id]
+    await stage.reports.started(NODE, new.id, stage.clock.now())
+    await stage.finish(new, "new words\n")
+    for _ in range(2):
+        await stage.reports.finished(NODE, old.id, a_result("old words\n"), START, START + 1.0)
+    await stage.tell_all()
+
+    results = [text_of(sent.post) for sent in stage.channel.sent if sent.post.kind is PostKind.RESULT]
+    for execution, words in ((new, "new words"), (old, "old words")):
+        (told,) = [text for text in results if words in text]
+        assert execution.id in told
+        assert "Started" in told
+    assert len(results) == 2

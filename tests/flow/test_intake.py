@@ -49,7 +49,7 @@ async def test_f108_a_repeated_delivery_decides_once(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("text", ["run df -h", "approve {id}", "pause", "hello"])
-async def test_f110_what_is_seen_late_does_nothing_and_says_so(stage: Stage, text: str) -> None:
+async def test_what_is_seen_late_does_nothing_and_says_so(stage: Stage, text: str) -> None:
     execution = await stage.asked()
     await stage.say(text.format(id=execution.id), who=BOB, age_s=3_601.0)
     await stage.answer()

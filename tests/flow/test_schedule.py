@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, time
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +15,7 @@ from bot.flow import schedule as room
 from bot.flow.enqueue import NOWHERE, Refused, Wanted, enqueue
 from bot.flow.schedule import ActiveHours, Cadence, Missed, Planned, Schedule, Target
 from bot.ports import Tick
+from tests.flow.agents import ScriptedAgent
 from tests.flow.stage import Stage, a_peer, session
 
 BERLIN, UTC = ZoneInfo("Europe/Berlin"), ZoneInfo("UTC")
@@ -148,6 +150,34 @@ async def test_f017_an_end_goes_by_the_key_of_its_own_and_only_a_look_by_the_con
     stage.clock.advance(600.0)
     await schedule(stage, LOOK).step()
     assert [one.session for one in await stage.waiting_inputs() if one.kind is InputKind.CADENCE][-1] == MAIN
+
+
+async def test_f018_a_look_gets_no_session_of_its_own_and_the_turn_that_runs_receives_what_was_owed(
+    stage: Stage,
+) -> None:
+    """The design differs: nothing is isolated. A look is an input of the session that its config names, however often
+    it comes, so the turn of that session gets whatever else is owed there."""
+    look, agent = replace(LOOK, session=session(), target=Target.NONE), ScriptedAgent()
+    execution = await stage.running()
+    stage.agent = agent
+    await stage.answer()
+    agent.turns.clear()
+    for _ in range(3):
+        await schedule(stage, look).step()
+        await stage.answer()
+        stage.clock.advance(600.0)
+    await schedule(stage, look).step()
+    await stage.finish(execution)
+    await stage.answer()
+
+    *earlier, last = agent.turns
+    assert [[one.session for one in turn] for turn in earlier] == [[session()]] * 3
+    assert [(one.kind, one.session) for one in last] == [
+        (InputKind.CADENCE, session()),
+        (InputKind.FINISHED, session()),
+    ]
+    assert last[-1].execution_id == execution.id
+    assert await stage.waiting_inputs() == []
 
 
 async def test_a_look_is_told_where_its_config_says(stage: Stage) -> None:
@@ -358,16 +388,15 @@ async def test_f021_the_key_that_is_named_is_the_one_queue_that_is_touched_and_n
     await stage.say("hello", room="dev", message="m2")
     await stage.answer()
     await stage.answer()
-    for number, room in enumerate(("ops", "dev", "ops", "never")):
-        wanted = Wanted(
-            kind=InputKind.OPERATOR, session=session(room), to=None, source="op", delivery=f"{number}", text=room
-        )
-        found = await stage.store.write(lambda tx, this=wanted: enqueue(tx, this))  # type: ignore[misc]  # -- bound at once
-        assert isinstance(found, Refused) == (room == "never")
+    for number, where in enumerate(("ops", "dev", "ops", "never")):
+        named = session(where)
+        wanted = Wanted(kind=InputKind.OPERATOR, session=named, to=None, source="op", delivery=f"{number}", text=where)
+        found = await stage.store.write(partial(enqueue, wanted=wanted))
+        assert isinstance(found, Refused) == (where == "never")
 
     waiting = [(one.session, one.text, one.address and one.address.peer) for one in await stage.waiting_inputs()]
     assert sorted(waiting, key=str) == sorted(
-        [(session(room), room, a_peer(room)) for room in ("ops", "dev", "ops")], key=str
+        [(session(where), where, a_peer(where)) for where in ("ops", "dev", "ops")], key=str
     )
     elsewhere = Wanted(
         kind=InputKind.OPERATOR, session=session("ops"), to=a_peer("dev"), source="op", delivery="9", text="there"

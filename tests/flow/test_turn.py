@@ -397,7 +397,7 @@ async def test_where_none_of_several_is_connected_one_must_be_named_too(stage: S
     assert await said(stage) == ["Which node? Write `run on web-1: …`. Nodes: web-1, db-1."]
 
 
-async def test_f091_a_named_node_that_is_away_is_refused_at_once_and_told(stage: Stage) -> None:
+async def test_f090_a_named_node_that_is_away_is_refused_at_once_and_told(stage: Stage) -> None:
     await stage.say("run on db-1: df -h")
     await stage.answer()
     await stage.tell_all()
@@ -408,7 +408,7 @@ async def test_f091_a_named_node_that_is_away_is_refused_at_once_and_told(stage:
 
 
 @pytest.mark.parametrize(("before_s", "state"), [(0.1, S.PREPARING), (0.0, S.REFUSED)])
-async def test_f091_a_node_that_may_just_be_coming_back_is_waited_for(
+async def test_f090_a_node_that_may_just_be_coming_back_is_waited_for(
     stage: Stage, before_s: float, state: ExecutionState
 ) -> None:
     """The gateway has only started: its nodes knock again within seconds."""

@@ -145,7 +145,7 @@ async def test_f052_a_card_of_several_that_is_older_than_the_process_still_decid
         await ended_and_told(world, several)
 
 
-async def test_f029_a_gateway_that_dies_before_the_cards_are_owed_owes_them_when_it_is_back(
+async def test_f034_a_gateway_that_dies_before_the_cards_are_owed_owes_them_when_it_is_back(
     make_world: MakeWorld, seen: Seen
 ) -> None:
     seen.together[ASKED] = COMMANDS[:5]

@@ -223,7 +223,7 @@ async def test_nobody_asks_in_the_name_of_another_who_wrote_in_the_same_moment(m
         assert (await execution_of(world, cards[1])).read_untrusted
 
 
-async def test_f043_new_begins_afresh_and_what_comes_home_later_is_told_and_not_known(make_model_world: Making) -> None:
+async def test_f014_new_begins_afresh_and_what_comes_home_later_is_told_and_not_known(make_model_world: Making) -> None:
     async with make_model_world(Assistant(comment="About {id}.")) as (world, service):
         asked = await world.ask_and_approve(SEED, "ada", "sleep 60")
         await world.say(SEED, "ada", "new")

@@ -221,7 +221,7 @@ async def test_f098_an_answer_lost_after_the_effect_leaves_one_visible_message(s
 # --- networks together -------------------------------------------------------------------------------------
 
 
-async def test_f018_asked_on_slack_approved_from_whatsapp_and_the_result_is_home_in_slack(sqlite_url: str) -> None:
+async def test_f010_asked_on_slack_approved_from_whatsapp_and_the_result_is_home_in_slack(sqlite_url: str) -> None:
     async with contextlib.AsyncExitStack() as stack:
         slack = await stack.enter_async_context(SlackNetwork())
         whatsapp = await stack.enter_async_context(WhatsAppNetwork())
@@ -243,7 +243,7 @@ async def test_f018_asked_on_slack_approved_from_whatsapp_and_the_result_is_home
         assert any(asked.id in line and "Finished, exit 0" in line for line in lines), lines
 
 
-async def test_f018_a_typed_approval_from_another_network_counts_once(sqlite_url: str) -> None:
+async def test_f010_a_typed_approval_from_another_network_counts_once(sqlite_url: str) -> None:
     async with a_network_world(sqlite_url, "slack", "discord", "whatsapp") as world:
         slack, discord, whatsapp = (world.networks[name] for name in ("slack", "discord", "whatsapp"))
         asked = await world.ask(discord, discord.rooms[0], "ada", "uptime")

@@ -244,7 +244,7 @@ async def test_an_archived_thread_is_waited_for(rig: DiscordRig) -> None:
 
 
 @pytest.mark.parametrize("native", ["ops", "discord:channel:1", "12", "1" * 25, "８００００００００００００００００１"])
-async def test_f014_an_id_that_is_none_of_discords_reaches_no_api(rig: DiscordRig, native: str) -> None:
+async def test_f006_an_id_that_is_none_of_discords_reaches_no_api(rig: DiscordRig, native: str) -> None:
     before = len(rig.network.rest.calls)
     peer = replace(rig.here, id=NativeId(native))
     with pytest.raises(ChannelRejected):

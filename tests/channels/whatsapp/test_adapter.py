@@ -153,7 +153,8 @@ async def test_sent_is_no_proof(rig: WhatsAppRig) -> None:
     assert await rig.channel.delivery(rig.here, receipt.message_id) is Delivery.PENDING
 
 
-async def test_callbacks_twice_and_in_the_wrong_order_change_nothing(rig: WhatsAppRig) -> None:
+async def test_f110_a_later_word_on_a_message_counts_beside_an_earlier_one_in_whatever_order(rig: WhatsAppRig) -> None:
+    """Twelve callbacks with one id: `delivered` is no repeat of `sent`, and a repeat of `delivered` changes nothing."""
     carrier = rig.network.server.carrier
     carrier.callback_repeats, carrier.is_shuffled, carrier.plan = 2, True, ("queued", "sent", "delivered", "read")
     receipt = await rig.channel.send(at(rig.here), words("up 3 days"), Nonce("n-1"))

@@ -152,7 +152,7 @@ def _block(kind: str, text: str) -> Block:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("hpfc"), TEXTS), min_size=1, max_size=4), st.booleans())
-def test_any_post_fits_and_is_inert(blocks: list[tuple[str, str]], has_buttons: bool) -> None:
+def test_f102_any_post_fits_and_is_inert(blocks: list[tuple[str, str]], has_buttons: bool) -> None:
     post = Post(
         kind=PostKind.RESULT,
         blocks=tuple(_block(kind, text) for kind, text in blocks),
