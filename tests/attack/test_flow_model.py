@@ -205,8 +205,8 @@ FAULTS = {
     "a second hand-over": Fault(patched(Dispatch, "_offer_and_go", _gone_twice), "was started 2 times"),
     "a retry at the end of the queue": Fault(patched(StoredEvents, "move", _to_the_end), "which was owed later"),
 }
-WITHIN_LIVES = 150
-"""The rarest of them needs two things to fall together."""
+WITHIN_LIVES = 60
+"""The rarest of them needs three things to fall together."""
 
 
 @pytest.mark.timeout(300)
