@@ -103,8 +103,12 @@ class Planned:
         return f"{self.cron} {self.zone.key}"
 
     def after(self, moment: float) -> float:
-        """The next run. On the day when the clock changes it comes once, as cron of Debian has it."""
-        return next(CronSim(self.cron, datetime.fromtimestamp(moment, self.zone))).timestamp()
+        """The next run. On the day when the clock changes it comes once, as cron of Debian has it.
+
+        In the hour that comes twice a wall's clock says less than `moment` is: such a run has been already.
+        """
+        runs = CronSim(self.cron, datetime.fromtimestamp(moment, self.zone))
+        return next(found for found in (run.timestamp() for run in runs) if found > moment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

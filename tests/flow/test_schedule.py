@@ -276,6 +276,14 @@ def test_a_run_comes_once_on_the_day_when_the_clock_changes() -> None:
     assert times == ["2026-10-24T02:30+02:00", "2026-10-25T02:30+02:00", "2026-10-26T02:30+01:00"]
 
 
+def test_in_the_hour_that_comes_twice_the_next_run_is_never_one_of_before() -> None:
+    """A gateway that comes back, or a line that is changed, at 02:10 of the second time: 02:30 was an hour ago by half."""
+    second = datetime(2026, 10, 25, 2, 10, tzinfo=BERLIN).replace(fold=1).timestamp()
+    runs = [replace(PLANNED, cron=cron).after(second) for cron in ("30 2 * * *", "*/15 * * * *", "10 * * * *")]
+    times = [datetime.fromtimestamp(run, BERLIN).isoformat(timespec="minutes") for run in runs]
+    assert times == ["2026-10-26T02:30+01:00", "2026-10-25T02:15+01:00", "2026-10-25T03:10+01:00"]
+
+
 async def planned_at(stage: Stage, moment: str, planned: Planned = PLANNED) -> Stage:
     """A stage at this moment, where the schedule is known since then."""
     stage.clock.advance(at(moment) - stage.clock.now())

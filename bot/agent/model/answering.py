@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.agent.commands import CommandsAgent
-from bot.agent.model.profile import Brain, Profile, Thought
+from bot.agent.model.profile import Brain, Meter, Profile, Thought
 from bot.agent.model.prompt import RULES, Prompt, prompt_of
 from bot.agent.model.tools import TurnTools
 from bot.domain.event import Input, InputKind
@@ -134,18 +134,36 @@ class ModelAgent:
             read_untrusted=prompt.read_untrusted or any(_taints(turn, run.person) for turn in kept),
             mark=mark,
         )
-        began = self.ticks()
+        began, meter = self.ticks(), Meter()
         try:
             async with asyncio.timeout(min(self.profile.timeout_s, until - began)):
-                thought = await self.brain.think(self._instructions(), kept, prompt.text, tools)
+                thought = await self.brain.think(self._instructions(), kept, prompt.text, tools, meter)
         except (ModelAway, TimeoutError) as fault:
             wait_s = self._wait_s(run, fault)
-            return [Later(input_id=one.id, wait_s=wait_s) for one in run.inputs], wait_s
+            later = [Later(input_id=one.id, wait_s=wait_s) for one in run.inputs]
+            return [*self._only_spent(run, meter, began), *later], wait_s
         except ModelRefused as fault:
             log.error("model.refused", extra={"agent": self.profile.name, "fault": str(fault)})  # noqa: TRY400 - ours
-            return self._words(run, _UNREACHABLE), None
-        spent = replace(thought.spent, turns=1, took_s=self.ticks() - began)
-        return self._steps(run, prompt, thought, tools, spent, learnt), None
+            return [*self._only_spent(run, meter, began), *self._words(run, _UNREACHABLE)], None
+        return self._steps(run, prompt, thought, tools, self._spending(run, meter, began), learnt), None
+
+    def _only_spent(self, run: _Run, meter: Meter, began: float) -> list[TurnStep]:
+        """A fault in a late round does not undo what the earlier ones cost."""
+        if not meter.spent.tokens:
+            return []
+        spending = self._spending(run, meter, began)
+        return [Learn(input_id=run.answered.id, turn=None, spending=spending, is_prompted=False)]
+
+    def _spending(self, run: _Run, meter: Meter, began: float) -> Spending:
+        spent = meter.spent
+        money = self.profile.price.micros(spent.tokens_read, spent.tokens_written)
+        return Spending(
+            agent=self.profile.name,
+            session=run.answered.session,
+            person=run.person,
+            model=self.profile.model,
+            spent=replace(spent, turns=1, took_s=self.ticks() - began, money_micros=money),
+        )
 
     def _look(
         self, tx: Tx, run: _Run, learnt: _Learnt
@@ -198,7 +216,7 @@ class ModelAgent:
         prompt: Prompt,
         thought: Thought,
         tools: TurnTools,
-        spent: Spent,
+        spending: Spending,
         learnt: _Learnt,
     ) -> list[TurnStep]:
         text = self.masker.text(without_marks(thought.text))[:_MAX_WORDS_CHARS]
@@ -208,13 +226,6 @@ class ModelAgent:
             person=run.person,
         )
         learnt.turns.setdefault(run.place, []).append(turn)
-        spending = Spending(
-            agent=self.profile.name,
-            session=run.answered.session,
-            person=run.person,
-            model=self.profile.model,
-            spent=replace(spent, money_micros=self.profile.price.micros(spent.tokens_read, spent.tokens_written)),
-        )
         learn = Learn(input_id=run.answered.id, turn=turn, spending=spending, is_prompted=run.message is not None)
         steps: list[TurnStep] = [learn, *tools.steps]
         if not is_quiet(text, ack_max_chars=self.profile.ack_max_chars if run.message is None else 0):

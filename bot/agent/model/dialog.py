@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from anthropic import AsyncAnthropic
-from httpx2 import HTTPError, Timeout
+from httpx2 import HTTPError
 from openai import AsyncOpenAI
 from pydantic_ai.direct import model_request, model_request_stream
 from pydantic_ai.exceptions import (
@@ -25,6 +25,7 @@ from pydantic_ai.messages import (
     ModelMessage,
     ModelRequest,
     ModelResponse,
+    ModelResponsePart,
     TextPart,
     ToolCallPart,
     ToolReturnPart,
@@ -39,7 +40,9 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
-from bot.agent.model.profile import Thought, ToolBox
+from bot.agent.model.bounded import answer_bytes, bounded_client
+from bot.agent.model.profile import Meter, Thought, ToolBox
+from bot.agent.model.uses import arguments_of, name_of, words_of
 from bot.domain.memory import Called, Entry, Heard, Remembered
 from bot.domain.spending import Spent
 from bot.errors import ConfigError, ModelAway, ModelRefused
@@ -47,8 +50,8 @@ from bot.errors import ConfigError, ModelAway, ModelRefused
 MAX_ROUNDS = 12
 """Requests of one run. A turn that reads a long output page by page takes some eight."""
 MAX_CALLS = 16
-"""Uses of tools in one answer; the rest of one that holds more is not done, and it is told so."""
-_CONNECT_S = 10.0
+"""Uses of tools in one answer. Of one that holds more the next is answered with why, and the rest is left out."""
+_TOO_MANY_CALLS = "too many tools at once; this one is not used, nor any behind it"
 _TOO_MANY_ROUNDS = "I stopped here: this took more steps than one turn may have. Write to me, and I go on."
 _WITHHELD = "The service of my language model withheld its answer."
 _KEYLESS = "none"
@@ -71,10 +74,10 @@ class Endpoint:
 def open_model(endpoint: Endpoint) -> Model:
     """Raises `ConfigError` where the name means nothing here. Nothing is sent."""
     provider, _, name = endpoint.model.partition(":")
-    timeout = Timeout(endpoint.timeout_s, connect=_CONNECT_S)
+    http = bounded_client(timeout_s=endpoint.timeout_s, limit_bytes=answer_bytes(endpoint.reply_tokens))
     if provider in ("openai", "openai-chat"):
         client = AsyncOpenAI(
-            api_key=endpoint.api_key or _KEYLESS, base_url=endpoint.base_url, max_retries=0, timeout=timeout
+            api_key=endpoint.api_key or _KEYLESS, base_url=endpoint.base_url, max_retries=0, http_client=http
         )
         # Without it an answer whose stream broke off would be taken for a whole one.
         profile = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True)
@@ -83,7 +86,7 @@ def open_model(endpoint: Endpoint) -> Model:
         return OpenAIChatModel(name, provider=OpenAIProvider(openai_client=client), profile=whole)
     if provider == "anthropic":
         theirs = AsyncAnthropic(
-            api_key=endpoint.api_key or _KEYLESS, base_url=endpoint.base_url, max_retries=0, timeout=timeout
+            api_key=endpoint.api_key or _KEYLESS, base_url=endpoint.base_url, max_retries=0, http_client=http
         )
         return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=theirs))
     try:
@@ -107,7 +110,9 @@ class Dialog:
         if isinstance(client, (AsyncOpenAI, AsyncAnthropic)):
             await client.close()
 
-    async def think(self, instructions: str, past: Sequence[Remembered], prompt: str, tools: ToolBox) -> Thought:
+    async def think(
+        self, instructions: str, past: Sequence[Remembered], prompt: str, tools: ToolBox, meter: Meter
+    ) -> Thought:
         messages = [*_history(past), ModelRequest(parts=[UserPromptPart(prompt)], instructions=instructions)]
         offered = ModelRequestParameters(
             function_tools=[
@@ -116,19 +121,17 @@ class Dialog:
             ]
         )
         called: list[Called] = []
-        spent = Spent()
         for _ in range(MAX_ROUNDS):
+            meter.add(Spent(requests=1))
             response = await self._request(messages, offered)
-            spent = spent.plus(
-                Spent(requests=1, tokens_read=response.usage.input_tokens, tokens_written=response.usage.output_tokens)
-            )
+            usage = response.usage
+            # A server that counts below nothing would fill up a budget.
+            meter.add(Spent(tokens_read=max(0, usage.input_tokens), tokens_written=max(0, usage.output_tokens)))
             if not response.tool_calls:
-                return Thought(text=_text_of(response), called=tuple(called), spent=spent)
+                return Thought(text=_text_of(response), called=tuple(called))
             is_cut = response.finish_reason == "length"
             response, given = _readable(response)
-            answers = [await _answer(tools, call, given, is_cut=is_cut) for call in response.tool_calls[:MAX_CALLS]]
-            too_many = "Nothing was done: too many tools at once."
-            answers += [too_many for _ in response.tool_calls[MAX_CALLS:]]
+            answers = [await _answer(tools, call, given, is_cut=is_cut) for call in response.tool_calls]
             called += [
                 Called(tool=call.tool_name, arguments=call.args_as_json_str(), answer=answer)
                 for call, answer in zip(response.tool_calls, answers, strict=True)
@@ -138,7 +141,7 @@ class Dialog:
                 for call, answer in zip(response.tool_calls, answers, strict=True)
             ]
             messages += [response, ModelRequest(parts=returned, instructions=instructions)]
-        return Thought(text=_TOO_MANY_ROUNDS, called=tuple(called), spent=spent)
+        return Thought(text=_TOO_MANY_ROUNDS, called=tuple(called))
 
     async def _request(self, messages: list[ModelMessage], offered: ModelRequestParameters) -> ModelResponse:
         settings = ModelSettings(max_tokens=self.endpoint.reply_tokens, timeout=self.endpoint.timeout_s)
@@ -174,46 +177,44 @@ def _remedy(fault: ModelAPIError) -> ModelAway | ModelRefused:
     return ModelAway(f"the service does not answer ({said})", retry_after_s=min(fault.retry_after or 0.0, 600.0))
 
 
-async def _answer(tools: ToolBox, call: ToolCallPart, given: Mapping[str, str | None], *, is_cut: bool) -> str:
+async def _answer(
+    tools: ToolBox, call: ToolCallPart, given: Mapping[str, dict[str, object] | str], *, is_cut: bool
+) -> str:
     if is_cut:
         return "Nothing was done: your answer was cut off at its limit of tokens. Use fewer words."
-    wrong = given[call.tool_call_id]
-    if wrong is not None:
-        return f"Nothing was done: the arguments are no JSON object ({wrong})."
-    return await tools.use(call.tool_name, call.args_as_dict())
+    arguments = given[call.tool_call_id]
+    if isinstance(arguments, str):
+        return f"Nothing was done: {arguments}."
+    return await tools.use(call.tool_name, arguments)
 
 
-def _readable(response: ModelResponse) -> tuple[ModelResponse, dict[str, str | None]]:
-    """The response with arguments that are JSON objects, and what was wrong where they were none: a service refuses
-    a history that holds others."""
-    wrong: dict[str, str | None] = {}
-    parts = []
+def _readable(response: ModelResponse) -> tuple[ModelResponse, dict[str, dict[str, object] | str]]:
+    """The response as a service takes it back; and the arguments by the id of their use, or what is wrong with them."""
+    given: dict[str, dict[str, object] | str] = {}
+    parts: list[ModelResponsePart] = []
     for part in response.parts:
         if isinstance(part, ToolCallPart):
+            if len(given) > MAX_CALLS:
+                continue
             # As it was written: the library's own reading wraps what is no object into one.
             written = part.args if isinstance(part.args, str) else json.dumps(part.args or {})
-            fault = _fault_of(written)
+            found = arguments_of(written) if len(given) < MAX_CALLS else _TOO_MANY_CALLS
             # Two calls of one id would be answered as one.
-            number = f"{part.tool_call_id}-{len(wrong)}" if part.tool_call_id in wrong else part.tool_call_id
-            part = replace(part, args="{}" if fault is not None or not written else written, tool_call_id=number)
-            wrong[number] = fault
-        parts.append(part)
-    return replace(response, parts=parts), wrong
-
-
-def _fault_of(args: str) -> str | None:
-    if not args.strip():
-        return None
-    try:
-        return None if isinstance(json.loads(args), dict) else "another kind of value"
-    except (ValueError, RecursionError) as fault:
-        return str(fault)[:80]
+            number = f"{part.tool_call_id}-{len(given)}" if part.tool_call_id in given else part.tool_call_id
+            args = "{}" if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+            parts.append(replace(part, tool_name=name_of(part.tool_name), args=args, tool_call_id=number))
+            given[number] = found
+        elif not isinstance(part, TextPart):
+            parts.append(part)
+        elif words := words_of(part.content):
+            parts.append(replace(part, content=words))
+    return replace(response, parts=parts), given
 
 
 def _text_of(response: ModelResponse) -> str:
     if response.finish_reason == "content_filter":
         return _WITHHELD
-    text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+    text = words_of("".join(part.content for part in response.parts if isinstance(part, TextPart)))
     return f"{text} […]" if response.finish_reason == "length" and text else text
 
 
@@ -233,4 +234,4 @@ def _messages(entry: Entry, call_id: str) -> list[ModelMessage]:
             return [ModelResponse(parts=[call]), ModelRequest(parts=[answer])]
         case _:
             # A provider refuses empty words.
-            return [ModelResponse(parts=[TextPart(entry.text or "(no words)")])]
+            return [ModelResponse(parts=[TextPart(entry.text if entry.text.strip() else "(no words)")])]

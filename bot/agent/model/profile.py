@@ -75,13 +75,24 @@ class Thought:
 
     text: str
     called: tuple[Called, ...]
-    spent: Spent
+
+
+@dataclass(slots=True)
+class Meter:
+    """What a run took so far, also of one that ends in a fault: a service is paid for what it answered."""
+
+    spent: Spent = field(default_factory=Spent)
+
+    def add(self, more: Spent) -> None:
+        self.spent = self.spent.plus(more)
 
 
 class Brain(Protocol):
     """Whoever completes prompts."""
 
-    async def think(self, instructions: str, past: Sequence[Remembered], prompt: str, tools: ToolBox) -> Thought:
+    async def think(
+        self, instructions: str, past: Sequence[Remembered], prompt: str, tools: ToolBox, meter: Meter
+    ) -> Thought:
         """Rounds with the model until it has no more to use. Raises `ModelError`."""
         ...
 

@@ -9,7 +9,7 @@ import pytest
 
 from bot.agent.model import dialog as dialogs
 from bot.agent.model.dialog import Dialog, Endpoint, open_model
-from bot.agent.model.profile import Parameter, Tool
+from bot.agent.model.profile import Meter, Parameter, Tool
 from bot.domain.memory import Called, Heard, Remembered, Told
 from bot.errors import ConfigError, ModelAway, ModelRefused
 from tests.agent.model.conftest import a_dialog
@@ -48,22 +48,23 @@ PAST = (
 
 async def test_an_answer_without_tools_is_its_words(service: ModelServer, dialog: Dialog, wire: str) -> None:
     service.model.will(Say("All is well. 🏠"))
-    thought = await dialog.think("Be kind.", (), "How is it?", Box())
+    meter = Meter()
+    thought = await dialog.think("Be kind.", (), "How is it?", Box(), meter)
 
     assert (thought.text, thought.called) == ("All is well. 🏠", ())
     (asked,) = service.asked
     assert (asked.wire, asked.system, asked.users, asked.tools) == (wire, "Be kind.", ("How is it?",), ("echo", "now"))
-    assert thought.spent.requests == 1
-    assert thought.spent.tokens_read > 0
-    assert thought.spent.tokens_written > 0
+    assert meter.spent.requests == 1
+    assert meter.spent.tokens_read > 0
+    assert meter.spent.tokens_written > 0
 
 
 async def test_tools_are_used_and_answered_until_words_come(service: ModelServer, dialog: Dialog) -> None:
     service.model.will(
         Use((("echo", '{"text": "a"}'), ("now", "{}")), text="I look."), use("echo", text="b"), Say("Done")
     )
-    box = Box()
-    thought = await dialog.think("", (), "Do it", box)
+    box, meter = Box(), Meter()
+    thought = await dialog.think("", (), "Do it", box, meter)
 
     assert thought.text == "Done"
     assert box.used == [("echo", {"text": "a"}), ("now", {}), ("echo", {"text": "b"})]
@@ -73,13 +74,13 @@ async def test_tools_are_used_and_answered_until_words_come(service: ModelServer
         ("echo", "echo: b"),
     ]
     assert [one.answer for one in service.asked[-1].since_prompt] == ["echo: a", "now: nothing", "echo: b"]
-    assert thought.spent.requests == 3
+    assert meter.spent.requests == 3
     assert service.refused == []
 
 
 async def test_a_past_of_our_own_form_is_one_that_either_service_takes(service: ModelServer, dialog: Dialog) -> None:
     service.model.will(Say("third answer"))
-    await dialog.think("", PAST, "third question", Box())
+    await dialog.think("", PAST, "third question", Box(), Meter())
 
     (asked,) = service.asked
     assert service.refused == []
@@ -94,7 +95,7 @@ async def test_malformed_arguments_use_no_tool_and_the_model_may_mend_them(
 ) -> None:
     service.model.will(Use((("echo", written),)), use("echo", text="mended"), Say("Done"))
     box = Box()
-    thought = await dialog.think("", (), "Do it", box)
+    thought = await dialog.think("", (), "Do it", box, Meter())
 
     assert thought.text == "Done"
     assert [arguments for _, arguments in box.used if arguments] == [{"text": "mended"}]
@@ -104,7 +105,7 @@ async def test_malformed_arguments_use_no_tool_and_the_model_may_mend_them(
 async def test_an_answer_that_is_cut_at_its_limit_uses_no_tool(service: ModelServer, dialog: Dialog) -> None:
     service.model.will(Use((("echo", '{"text": "rm -rf /tmp/x"}'),), finish="length"), Say("Half an", finish="length"))
     box = Box()
-    thought = await dialog.think("", (), "Do it", box)
+    thought = await dialog.think("", (), "Do it", box, Meter())
 
     assert box.used == []
     assert "cut off" in thought.called[0].answer
@@ -113,13 +114,13 @@ async def test_an_answer_that_is_cut_at_its_limit_uses_no_tool(service: ModelSer
 
 async def test_an_answer_that_is_withheld_is_said_to_be(service: ModelServer, dialog: Dialog, wire: str) -> None:
     service.model.will(Say("" if wire == "openai" else "x", finish="content_filter"))
-    assert "withheld" in (await dialog.think("", (), "Hm", Box())).text
+    assert "withheld" in (await dialog.think("", (), "Hm", Box(), Meter())).text
 
 
 async def test_two_uses_under_one_id_are_two(service: ModelServer, dialog: Dialog) -> None:
     service.model.will(Use((("echo", '{"text": "a"}'), ("echo", '{"text": "b"}')), same_ids=True), Say("Done"))
     box = Box()
-    await dialog.think("", (), "Do it", box)
+    await dialog.think("", (), "Do it", box, Meter())
 
     assert [arguments["text"] for _, arguments in box.used] == ["a", "b"]
     assert service.refused == []
@@ -127,17 +128,17 @@ async def test_two_uses_under_one_id_are_two(service: ModelServer, dialog: Dialo
 
 async def test_a_run_has_an_end(service: ModelServer, dialog: Dialog) -> None:
     service.model.then = lambda _asked: use("now")
-    box = Box()
-    thought = await dialog.think("", (), "Go on for ever", box)
+    box, meter = Box(), Meter()
+    thought = await dialog.think("", (), "Go on for ever", box, meter)
 
-    assert len(box.used) == dialogs.MAX_ROUNDS == thought.spent.requests
+    assert len(box.used) == dialogs.MAX_ROUNDS == meter.spent.requests
     assert "I stopped here" in thought.text
 
 
 async def test_what_is_too_much_at_once_is_not_done(service: ModelServer, dialog: Dialog) -> None:
     service.model.will(Use(tuple(("now", "{}") for _ in range(dialogs.MAX_CALLS + 5))), Say("Done"))
     box = Box()
-    await dialog.think("", (), "Everything", box)
+    await dialog.think("", (), "Everything", box, Meter())
 
     assert len(box.used) == dialogs.MAX_CALLS
     assert service.refused == []
@@ -166,7 +167,7 @@ async def test_each_fault_of_a_service_has_its_remedy_and_no_repeat(
 ) -> None:
     service.model.will(act, Say("never asked for"))
     with pytest.raises(remedy) as found:
-        await dialog.think("", (), "the prompt's own words", Box())
+        await dialog.think("", (), "the prompt's own words", Box(), Meter())
 
     assert len(service.asked) == 1
     assert "own words" not in str(found.value)
@@ -182,7 +183,7 @@ async def test_a_stream_that_ends_in_its_middle_is_no_answer(service: ModelServe
             service.model.will(Break(act, is_clean=is_clean))
             box = Box()
             with pytest.raises(ModelAway):
-                await dialog.think("", (), "Do it", box)
+                await dialog.think("", (), "Do it", box, Meter())
             assert box.used == []
     await dialog.close()
 
@@ -191,7 +192,7 @@ async def test_a_service_that_hangs_is_away(service: ModelServer, wire: str, has
     service.model.will(Hang())
     dialog = a_dialog(service, wire, has_stream=has_stream, timeout_s=0.5)
     with pytest.raises(ModelAway):
-        await dialog.think("", (), "Hello?", Box())
+        await dialog.think("", (), "Hello?", Box(), Meter())
     await dialog.close()
     assert service.hanging == 1
 
@@ -199,11 +200,11 @@ async def test_a_service_that_hangs_is_away(service: ModelServer, wire: str, has
 async def test_nobody_at_the_address_is_away_and_a_wrong_key_is_refused(service: ModelServer, wire: str) -> None:
     wrong = a_dialog(service, wire, key="sk-wrong")
     with pytest.raises(ModelRefused):
-        await wrong.think("", (), "Hello?", Box())
+        await wrong.think("", (), "Hello?", Box(), Meter())
     endpoint = Endpoint(model=f"{wire}:test-1", base_url="http://127.0.0.1:9/v1", api_key="x")
     nobody = Dialog(open_model(endpoint), endpoint)
     with pytest.raises(ModelAway):
-        await nobody.think("", (), "Hello?", Box())
+        await nobody.think("", (), "Hello?", Box(), Meter())
     await wrong.close()
     await nobody.close()
 

@@ -88,7 +88,24 @@ class Junk:
     body: str = "<html>Bad gateway</html>"
 
 
-Act = Say | Use | Fail | Hang | Break | Junk
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """Words without end, as one answer: as long as the other side reads, or `limit_bytes` of them."""
+
+    limit_bytes: int = 100_000_000
+    status: int = 200
+    encoding: str | None = None
+    """What the answer says that it is packed with. It is packed with gzip then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Another address, where the request should be sent again, as it is."""
+
+    to: str
+
+
+Act = Say | Use | Fail | Hang | Break | Junk | Flood | Redirect
 Model = Callable[[Asked], Act]
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import zlib
 from types import ModuleType
 from typing import Self
 
 from aiohttp import web
 
 from tests.platforms.model import anthropic, openai
-from tests.platforms.model.script import Act, Acting, Asked, Break, Fail, Hang, Junk, Say, Use
+from tests.platforms.model.script import Act, Acting, Asked, Break, Fail, Flood, Hang, Junk, Redirect, Say, Use
 from tests.platforms.model.strict import Body, Refused, check_anthropic, check_openai
 
 KEY = "sk-loopback-0123456789abcdef"
@@ -27,6 +29,8 @@ class ModelServer:
         self.refused: list[str] = []
         """What was answered with 400. A test that did not mean to fails by it."""
         self.hanging = 0
+        self.flooded = 0
+        """Bytes of answers without end that were written."""
         self._ended = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
@@ -104,6 +108,10 @@ class ModelServer:
                 return web.Response(status=504)
             case Break():
                 return await self._broken(request, wire, body, act)
+            case Flood():
+                return await self._flooding(request, wire, body, act)
+            case Redirect():
+                return web.Response(status=307, headers={"Location": act.to})
             case _:
                 return await self._given(request, wire, body, act)
 
@@ -130,6 +138,27 @@ class ModelServer:
             await response.write_eof()
         elif request.transport is not None:
             request.transport.abort()
+        return response
+
+    async def _flooding(self, request: web.Request, wire: ModuleType, body: Body, act: Flood) -> web.StreamResponse:
+        """Pieces of a stream, or one JSON text, for as long as somebody reads them."""
+        is_stream = bool(body.get("stream")) and act.status == 200
+        response = web.StreamResponse(status=act.status)
+        response.content_type = "text/event-stream" if is_stream else "application/json"
+        packer = zlib.compressobj(wbits=31) if act.encoding else None
+        if act.encoding:
+            response.headers["Content-Encoding"] = act.encoding
+        await response.prepare(request)
+        head, *middle, _ = wire.pieces(body, Say("all work and no play " * 40)) if is_stream else ('{"id": "', "")
+        piece = ("".join(middle) if is_stream else "x" * 65_536).encode()
+        pieces = itertools.chain([head.encode()], itertools.repeat(piece))
+        while self.flooded < act.limit_bytes:
+            written = next(pieces)
+            self.flooded += len(written)
+            try:
+                await response.write(written if packer is None else packer.compress(written))
+            except ConnectionError:
+                break
         return response
 
     def _fault(
