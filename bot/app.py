@@ -42,7 +42,7 @@ from bot.flow.glass_watch import GlassWatch
 from bot.flow.heartbeat import LAST_SENDS_S, Channels, Heartbeat
 from bot.flow.intake import Intake
 from bot.flow.prepare import Preparation
-from bot.flow.schedule import Cadence, Planned, Schedule
+from bot.flow.schedule import Cadence, Clocks, Planned, Schedule
 from bot.flow.signals import Signals
 from bot.flow.sweep import Sweep
 from bot.flow.turn import SETTLING_S, Turns
@@ -52,7 +52,7 @@ from bot.node.hub import Hub
 from bot.node.identity import KeyPair, load_or_create_key
 from bot.ports import Clock, NodeHub, Policies, Store, Tx
 from bot.presence import noted
-from bot.reloading import Reread, note_policy, reload_asked, reloading
+from bot.reloading import Replaced, Reread, note_policy, reload_asked, reloading
 from bot.store import OpenStore, open_store
 from bot.witnesses import auditing
 from channels.web.access import invite
@@ -123,6 +123,7 @@ class Core:
         self.clock = clock
         self.signals = Signals() if signals is None else signals
         self.policies = Policies(settings.policy)
+        self.clocks = Clocks(cadences=settings.cadences, planned=settings.planned)
         fallbacks, masker = settings.fallbacks, settings.masker
         self.inbox = Intake(
             store,
@@ -160,13 +161,7 @@ class Core:
         )
         dispatch = Dispatch(store, hub, self.policies, signals, settings.masker)
         escalations = Escalations(store, self.policies, signals, self._capabilities_at)
-        schedule = Schedule(
-            store=store,
-            clock=self.clock,
-            signals=signals,
-            cadences=settings.cadences,
-            planned=settings.planned,
-        )
+        schedule = Schedule(store=store, clock=self.clock, signals=signals, clocks=self.clocks)
         steps = {
             "turn": (turns.step, signals.turn, settings.poll_s),
             "prepare": (preparation.step, signals.prepare, settings.poll_s),
@@ -225,14 +220,16 @@ async def run_gateway(settings: Settings, *, announce: Callable[[str], None], re
         core = Core(core_settings(settings), store, channels, clock, signals)
         await note_policy(store, core.policies.now, "policy_loaded")
         hub = Hub(identity, core.reports, on_connect=signals.all)
-        server.add_routes([*hub.routes(), *Hooks(to_hooks(settings), store, signals, clock.now).routes()])
+        hooks = Hooks(to_hooks(settings), store, signals, clock.now)
+        server.add_routes([*hub.routes(), *hooks.routes()])
+        replaced = Replaced(started=settings, policies=core.policies, clocks=core.clocks, hooks=hooks)
         # Bound before the loops run: a gateway that cannot listen takes in nothing and tells nothing. Served after:
         # whoever comes first waits for a moment, and is not sent away.
         with _bound(settings) as door:
             port = int(door.getsockname()[1])
             async with (
                 core.running(hub),
-                reloading(hung_up, reread, core.policies, store, signals),
+                reloading(hung_up, reread, replaced, store, signals),
                 auditing(settings, store, clock),
                 _serving(server, door),
                 _closing(hub),

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bot.config import Settings
+from bot.config.restart import digests, needs_restart_by
 
 _SQLITE = "sqlite:///"
 _MAX_NOTE_BYTES = 4_096
 """A process id and an address."""
+_MAX_DIGESTS_BYTES = 65_536
+"""Of some thirty tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +96,34 @@ def noted(settings: Settings, address: str) -> Iterator[None]:
     draft = note.with_name(f".{note.name}.{os.getpid()}")
     draft.write_text(written, encoding="utf-8")
     draft.replace(note)
+    _digests(settings).write_text(json.dumps(digests(settings, _key(settings))), encoding="utf-8")
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
             if note.read_text(encoding="utf-8") == written:
                 note.unlink()
+
+
+def needs_restart(settings: Settings) -> tuple[str, ...]:
+    """The tables of this config that the gateway which runs here takes at its next start only; none where none runs,
+    or where it left no word of what it was started with."""
+    if process(settings) is None:
+        return ()
+    try:
+        with _digests(settings).open("rb") as file:
+            started = json.loads(file.read(_MAX_DIGESTS_BYTES))
+        return needs_restart_by(started, digests(settings, _key(settings)))
+    except (OSError, ValueError):
+        return ()
+
+
+def _digests(settings: Settings) -> Path:
+    return settings.gateway.data_dir / "gateway.config"
+
+
+def _key(settings: Settings) -> bytes:
+    return hashlib.sha256((settings.gateway.data_dir / "gateway.key").read_bytes()).digest()
 
 
 def _note(settings: Settings) -> Path:

@@ -1,6 +1,7 @@
-"""SIGHUP: the rules, people, node groups and owners of the config file, read anew under a running gateway.
+"""SIGHUP: what of the config file counts anew under a running gateway: rules and people, cadences, schedules and hooks.
 
-Deliberately absent: everything else in the file, which counts from the next start. A file with a fault changes nothing.
+Deliberately absent: everything else in the file, which counts from the next start, and is named until then. A file with
+a fault changes nothing.
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
+from bot.clockwork import to_cadences, to_hooks, to_planned
 from bot.config import Settings, to_policy
+from bot.config.restart import lacks, needs_restart
+from bot.console.hooks import Hooks
 from bot.domain.audit import Fields
 from bot.domain.policy import Policy
 from bot.errors import ConfigError
+from bot.flow.schedule import Clocks
 from bot.flow.signals import Signals
 from bot.loop import attempt
 from bot.ports import Policies, Store
@@ -24,6 +30,16 @@ log = logging.getLogger(__name__)
 
 Reread = Callable[[], Settings]
 """The config as it is now. Raises `ConfigError` with every fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """What a reload replaces, and the settings that all else was made of."""
+
+    started: Settings
+    policies: Policies
+    clocks: Clocks
+    hooks: Hooks
 
 
 def reload_asked() -> asyncio.Event:
@@ -35,7 +51,7 @@ def reload_asked() -> asyncio.Event:
 
 @asynccontextmanager
 async def reloading(
-    asked: asyncio.Event, reread: Reread, policies: Policies, store: Store, signals: Signals
+    asked: asyncio.Event, reread: Reread, replaced: Replaced, store: Store, signals: Signals
 ) -> AsyncIterator[None]:
     """Read the file anew whenever that is asked for."""
 
@@ -43,7 +59,7 @@ async def reloading(
         while True:
             await asked.wait()
             asked.clear()
-            await attempt(lambda: reload(reread, policies, store, signals), event="policy.reload", extra={})
+            await attempt(lambda: reload(reread, replaced, store, signals), event="policy.reload", extra={})
 
     waiting = asyncio.create_task(wait(), name="reload")
     try:
@@ -54,21 +70,37 @@ async def reloading(
             await waiting
 
 
-async def reload(reread: Reread, policies: Policies, store: Store, signals: Signals) -> None:
-    """The policy of the file as it is now, from the next decision, expiry and hand-over on."""
+async def reload(reread: Reread, replaced: Replaced, store: Store, signals: Signals) -> None:
+    """The file as it is now: its rules from the next decision on, its clocks and hooks from their next time on."""
     try:
-        policy = to_policy(await asyncio.to_thread(reread))
+        settings = await asyncio.to_thread(reread)
+        policy = to_policy(settings)
     except ConfigError as fault:
         # The keys and remedies, never values: see `bot.config.reading`.
         log.error("policy.not_reloaded", extra={"faults": len(fault.faults), "first": fault.faults[0]})  # noqa: TRY400 - the trace says nothing
         return
-    if policy == policies.now:
+    _replace_wakers(replaced, settings)
+    waits = needs_restart(replaced.started, settings)
+    if waits:
+        log.warning("config.needs_restart", extra={"sections": ", ".join(waits)})
+    if policy == replaced.policies.now:
         log.info("policy.unchanged", extra={"policy": policy_digest(policy)})
-        return
-    await note_policy(store, policy, "policy_reloaded")
-    policies.now = policy
-    log.info("policy.reloaded", extra={"policy": policy_digest(policy), "rules": len(policy.rules)})
+    else:
+        await note_policy(store, policy, "policy_reloaded")
+        replaced.policies.now = policy
+        log.info("policy.reloaded", extra={"policy": policy_digest(policy), "rules": len(policy.rules)})
     signals.all()
+
+
+def _replace_wakers(replaced: Replaced, settings: Settings) -> None:
+    """What wakes agents, unless it may name what only a start brings: an account, an agent, a secret to be masked."""
+    waits = lacks(replaced.started, settings)
+    cadences, planned = to_cadences(settings), to_planned(settings)
+    if "schedule" not in waits and (cadences, planned) != (replaced.clocks.cadences, replaced.clocks.planned):
+        replaced.clocks.cadences, replaced.clocks.planned = cadences, planned
+        log.info("clocks.reloaded", extra={"cadences": len(cadences), "schedules": len(planned)})
+    if "hook" not in waits and replaced.hooks.use(to_hooks(settings)):
+        log.info("hooks.reloaded", extra={"hooks": len(settings.hook)})
 
 
 async def note_policy(store: Store, policy: Policy, kind: str) -> None:

@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bot.config": (*DOMAIN, "bot.config"),
     "bot.embedded": (*DOMAIN, "bot.node"),
     "bot.networks": (*PORTS, "bot.config", "bot.store", "bot.loop", "channels"),
-    "bot.reloading": (*PORTS, "bot.loop", "bot.config", "bot.flow"),
+    "bot.reloading": (*PORTS, "bot.loop", "bot.config", "bot.flow", "bot.clockwork", "bot.console"),
     "bot.presence": (*GROUND, "bot.config"),
     "bot.witnesses": (*PORTS, "bot.loop", "bot.config", "bot.flow"),
     "bot.doctor": (*PORTS, "bot.config", "bot.store", "bot.inquiry", "bot.networks", "bot.presence"),

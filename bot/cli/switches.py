@@ -50,24 +50,29 @@ def _pause(tx: Tx, by: str, reason: str) -> Paused | None:
 
 
 def reload(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Have the running gateway read its rules, people, node groups and owners anew.
+    """Have the running gateway read its rules and people, and its cadences, schedules and hooks anew.
 
     The file is checked first; one with a fault is refused and changes nothing. All else in it counts from the next
-    start of the gateway.
+    start of the gateway, and what of it has changed is named.
 
     Example: homing reload
     """
-    from bot.presence import process
+    from bot.presence import needs_restart, process
 
     settings = settings_of(config)
     number = process(settings)
+    waits = needs_restart(settings)
     if number is None:
         raise HomingError("no gateway of this config runs here; what the file says counts when it starts")
     os.kill(number, signal.SIGHUP)
     if as_json:
-        shown.document({"ok": True, "process": number})
-    else:
-        shown.line(f"the gateway (process {number}) reads its rules anew; its log says policy.reloaded")
+        shown.document({"ok": True, "process": number, "needs_restart": list(waits)})
+        return
+    shown.line(
+        f"the gateway (process {number}) reads its rules, schedules and hooks anew; its log says policy.reloaded"
+    )
+    if waits:
+        shown.line(f"not taken before its next start: {', '.join(waits)}")
 
 
 def resume(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:

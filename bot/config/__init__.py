@@ -12,6 +12,7 @@ reading    file and environment -> Settings, or every fault at once
 rules      Settings -> the domain's Policy, and what is odd about it
 clock      the models of [heartbeat], [[schedule]] and [[hook]]
 woken      what those are wrong about together, and whose cadences there are
+restart    what of a changed config a running gateway takes, and what its next start brings
 bindings   Settings -> which agent answers where
 admissions Settings -> the domain's Gate and the fallbacks of the accounts
 secrets    Settings -> every value that is secret, for what masks them

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from bot.config.admissions import account_of, conversation
 from bot.config.clock import HeartbeatSection, HookSection, ScheduleSection, WokenSection
 from bot.config.settings import Settings
-from bot.domain.session import DEFAULT_ACCOUNT, ChannelName, DirectScope
+from bot.domain.session import DEFAULT_ACCOUNT, ChannelName, DirectScope, SessionKey, agent_of
 
 _NO_PLACE = "is written to by nobody, so there is no place to tell it; "
 
@@ -26,7 +26,8 @@ def heartbeats(settings: Settings) -> Iterator[tuple[str, str, HeartbeatSection]
 def woken_disagreements(settings: Settings) -> Iterator[tuple[str, str]]:
     """Pairs of dotted key and fault with remedy."""
     is_main_written = settings.session.dm_scope is DirectScope.MAIN
-    for key, _, section in heartbeats(settings):
+    for key, agent, section in heartbeats(settings):
+        yield from _of_agent(f"{key}.session", section.session, agent)
         if section.every > 0 and section.session == "main" and section.target == "last" and not is_main_written:
             yield f"{key}.target", f"main {_NO_PLACE}write a conversation, none, or name a session"
         if section.target not in ("last", "none"):
@@ -48,7 +49,18 @@ def woken_disagreements(settings: Settings) -> Iterator[tuple[str, str]]:
                 yield from _hook(at, one)
 
 
+def _of_agent(key: str, session: str | None, agent: str) -> Iterator[tuple[str, str]]:
+    """A session belongs to the agent in its key: it would answer, and the other be asked for nothing."""
+    if session not in (None, "main") and agent_of(SessionKey(session)) != agent:
+        yield key, f"is a session of {agent_of(SessionKey(session))}, and not of {agent}; name one of its own"
+
+
 def _place(settings: Settings, at: str, one: WokenSection, *, is_main_written: bool) -> Iterator[tuple[str, str]]:
+    known = {settings.agent.name, *(agent.name for agent in settings.agents)}
+    if one.agent is not None and one.agent not in known:
+        yield f"{at}.agent", f"names no agent; there are: {', '.join(sorted(known))}"
+    if one.agent is not None:
+        yield from _of_agent(f"{at}.session", one.session, one.agent)
     if (one.to is None) == (one.session is None):
         yield f"{at}.to", "and session exclude each other, and one of them must stand there"
     if one.session == "main" and not is_main_written:

@@ -5,6 +5,7 @@ Nothing in a body chooses a session, an address or words: it gives values to fie
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -35,6 +36,10 @@ MAX_A_MINUTE = 60
 TIMESTAMP_S = 300.0
 """How far a caller's clock may be off, as services of this kind have it."""
 _MAX_KEY_CHARS = 200
+BODY_S = 10.0
+"""For a whole body: the longest comes over a slow line in two. Whoever calls has proved nothing yet."""
+MAX_READING = 64
+"""Bodies that are read at once, 16 MiB of them; more are sent away with 503."""
 
 
 class Signature(StrEnum):
@@ -64,24 +69,31 @@ class Hooks:
     """Of one gateway. `now` is its clock."""
 
     def __init__(self, hooks: Sequence[Hook], store: Store, signals: Signals, now: Callable[[], float]) -> None:
-        self._hooks = {hook.name: hook for hook in hooks}
+        self._hooks: dict[str, Hook] = {}
         self._store = store
         self._signals = signals
         self._now = now
-        self._taken: dict[str, deque[float]] = {name: deque(maxlen=MAX_A_MINUTE) for name in self._hooks}
+        self._reading = 0
+        self._taken: dict[str, deque[float]] = {}
+        self.use(hooks)
+
+    def use(self, hooks: Sequence[Hook]) -> bool:
+        """These from now on; what one of them has taken within the last minute is not forgotten. Whether they are
+        others than before."""
+        before, self._hooks = self._hooks, {hook.name: hook for hook in hooks}
+        self._taken = {name: self._taken.get(name, deque(maxlen=MAX_A_MINUTE)) for name in self._hooks}
+        return before != self._hooks
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.post("/hooks/{name}", self._post)] if self._hooks else []
+        return [web.post("/hooks/{name}", self._post)]
 
     async def _post(self, request: web.Request) -> web.Response:
         hook = self._hooks.get(request.match_info["name"])
         if hook is None:
             return _answer(_No(404, "there is no such hook"))
-        body = await request.content.read(MAX_BODY_BYTES + 1)
-        while len(body) <= MAX_BODY_BYTES and (more := await request.content.read(MAX_BODY_BYTES + 1 - len(body))):
-            body += more
-        if len(body) > MAX_BODY_BYTES:
-            return _answer(_No(413, f"a body has at most {MAX_BODY_BYTES} bytes"))
+        body = await self._read(request)
+        if isinstance(body, _No):
+            return _answer(body)
         delivery = proved(hook, request.headers, body, now=self._now())
         if isinstance(delivery, _No):
             log.warning("hook.refused", extra={"hook": hook.name, "status": delivery.status})
@@ -92,6 +104,21 @@ class Hooks:
         if isinstance(found, _No):
             return _answer(found)
         return await self._take(hook, delivery, found)
+
+    async def _read(self, request: web.Request) -> bytes | _No:
+        if self._reading >= MAX_READING:
+            return _No(503, "too many call at once; send it again")
+        self._reading += 1
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_S):
+                while len(body) <= MAX_BODY_BYTES and (more := await request.content.read(65_536)):
+                    body += more
+        except TimeoutError:
+            return _No(408, f"the body did not come within {BODY_S:g} s")
+        finally:
+            self._reading -= 1
+        return bytes(body) if len(body) <= MAX_BODY_BYTES else _No(413, f"a body has at most {MAX_BODY_BYTES} bytes")
 
     async def _take(self, hook: Hook, delivery: str, found: dict[str, str]) -> web.Response:
         wanted = Wanted(
@@ -128,7 +155,7 @@ def proved(hook: Hook, headers: Mapping[str, str], body: bytes, *, now: float) -
     """
     if hook.token is not None:
         given = headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {hook.token}".encode()):
+        if not hmac.compare_digest(_raw(given), f"Bearer {hook.token}".encode()):
             return _No(401, "send the hook's token as Authorization: Bearer")
         own = headers.get("Idempotency-Key", "")[:_MAX_KEY_CHARS]
         return hashlib.sha256(own.encode("utf-8", "replace")).hexdigest() if own else secrets.token_hex(16)
@@ -141,12 +168,12 @@ def proved(hook: Hook, headers: Mapping[str, str], body: bytes, *, now: float) -
         said = "sign the body: X-Hub-Signature-256"
     else:
         stamp = headers.get("X-Homing-Timestamp", "")
-        wanted = hmac.new(key, f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+        wanted = hmac.new(key, _raw(f"{stamp}.") + body, hashlib.sha256).hexdigest()
         given = headers.get("X-Homing-Signature", "")
         said = "sign timestamp and body: X-Homing-Timestamp, X-Homing-Signature"
         if not stamp.isascii() or not stamp.isdigit() or abs(now - int(stamp[:12])) > TIMESTAMP_S:
             return _No(401, f"{said}; the timestamp is in seconds, and at most {TIMESTAMP_S:g} s off")
-    if not hmac.compare_digest(given.encode(), wanted.encode()):
+    if not hmac.compare_digest(_raw(given), wanted.encode()):
         return _No(401, said)
     return wanted
 
@@ -169,6 +196,11 @@ def _value(form: object, place: Sequence[str]) -> str:
         else:
             return "(not given)"
     return form if isinstance(form, str) else json.dumps(form, ensure_ascii=False)
+
+
+def _raw(header: str) -> bytes:
+    """As it came: what is no UTF-8 in it is kept apart by the server's library."""
+    return header.encode("utf-8", "surrogateescape")
 
 
 def _answer(no: _No) -> web.Response:

@@ -111,21 +111,28 @@ class Planned:
         return next(found for found in (run.timestamp() for run in runs) if found > moment)
 
 
+@dataclass(slots=True, kw_only=True)
+class Clocks:
+    """The cadences and schedules of the moment, which a reload replaces whole."""
+
+    cadences: Sequence[Cadence] = ()
+    planned: Sequence[Planned] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     store: Store
     clock: Clock
     signals: Signals
-    cadences: Sequence[Cadence] = ()
-    planned: Sequence[Planned] = ()
+    clocks: Clocks
 
     async def step(self) -> bool:
         """Enqueue what is due, and set the next time of each, whatever became of this one."""
-        for cadence in self.cadences:
+        for cadence in self.clocks.cadences:
             if cadence.every_s > 0 and await self._is_due(cadence.name, f"{cadence.every_s:g}"):
                 await self.store.write(partial(_look, cadence))
                 self.signals.turn.wake()
-        for planned in self.planned:
+        for planned in self.clocks.planned:
             if await self._is_due(planned.name, planned.spec):
                 await self.store.write(partial(_run, planned))
                 self.signals.turn.wake()

@@ -84,3 +84,42 @@ async def test_f027_what_has_no_place_or_no_sense_is_refused(terminal: Terminal)
         assert ended.code == 1, words
         assert said in ended.err, ended.err
     assert len(await waiting(terminal)) == 1
+
+
+SCHEDULED = """
+[heartbeat]
+every = "1h"
+session = "agent:main:web:channel:general"
+[[schedule]]
+name = "week"
+cron = "0 8 * * 1"
+session = "agent:main:web:channel:ops"
+text = "What waits?"
+[[hook]]
+name = "deploys"
+session = "agent:main:web:channel:ops"
+token = "token-0123456789abcdef"
+text = "A deploy has ended."
+"""
+
+
+async def test_f027_config_check_refuses_a_session_that_nobody_has_written_to(terminal: Terminal) -> None:
+    config = terminal.folder / "config.toml"
+    config.write_text(config.read_text() + SCHEDULED)
+    before = terminal.homing("config", "check")
+    # No gateway has run yet: it is said that nobody looked, and nothing is made.
+    assert before.code == 0
+    assert "warning: schedule[0].session, hook[0].session, heartbeat.session: whether anybody has" in before.out
+    assert not (terminal.folder / "data").exists() or not any((terminal.folder / "data").glob("*.db"))
+
+    await open_store(terminal.url, clock=WallClock(), gateway=True).close()
+    refused = terminal.homing("config", "check")
+    assert refused.code == 1
+    for key in ("schedule[0].session", "hook[0].session"):
+        said = f"{key}: nobody has written to agent:main:web:channel:ops, so there is no place to tell it; name one"
+        assert said in refused.err
+    await heard(terminal)
+    ended = terminal.homing("config", "check")
+    assert ended.code == 0
+    assert "heartbeat.session: nobody has written to agent:main:web:channel:general" in ended.out
+    assert "schedule" not in ended.out.replace("schedules and hooks at", "")

@@ -66,7 +66,7 @@ cron = "0 7 * * 1"
 time_zone = "Europe/Berlin"
 session = "agent:main:web:channel:ops"
 text = "A new week."
-agent = "ops"
+agent = "main"
 missed = "skip"
 """
     nightly, weekly = to_planned(load_settings(written(tmp_path, text), {}))
@@ -136,6 +136,21 @@ HOOK = '[[hook]]\nname = "x"\nto = "web:channel:ops"\ntext = "x"\n'
         ((SCHEDULE + 'to = "web:channel:a"\ntext = "x"\n') * 2, "schedule[1].name: is the same as of schedule[0]"),
         (SCHEDULE.replace("0 3 * * *", "0 3 * *"), "schedule[0].cron: is no cron line"),
         (SCHEDULE.replace("0 3 * * *", "0 3 30 2 *"), "schedule[0].cron: is no cron line"),
+        (
+            SCHEDULE + 'to = "web:channel:ops"\ntext = "x"\nagent = "night"\n',
+            "schedule[0].agent: names no agent; there are: main",
+        ),
+        (
+            MODEL + "[[agents]]\nname = 'ops'\nmodel = 'openai:x'\nbase_url = 'http://127.0.0.1:9/v1'\n"
+            "heartbeat = { every = 5, session = 'agent:main:web:channel:ops' }\n",
+            "agents[1].heartbeat.session: is a session of main, and not of ops",
+        ),
+        (
+            MODEL.replace("main", "ops")
+            + SCHEDULE
+            + 'session = "agent:main:web:channel:ops"\nagent = "ops"\ntext = "x"\n',
+            "schedule[0].session: is a session of main, and not of ops",
+        ),
         (SCHEDULE + 'time_zone = "Berlin"\n', "schedule[0].time_zone: is no time zone"),
         (HOOK, "hook[0].token: and secret exclude each other"),
         (HOOK + 'token = "0123456789abcdef"\nsecret = "0123456789abcdef"\n', "hook[0].token: and secret exclude"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -12,6 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from bot.console import hooks
 from bot.console.hooks import MAX_A_MINUTE, MAX_BODY_BYTES, MAX_FIELD_CHARS, Hook, Hooks, Signature
 from bot.domain.event import Input, InputKind
 from bot.domain.hook import parse_hook
@@ -46,14 +48,15 @@ BODY = json.dumps(FORM).encode()
 
 
 class Site:
-    def __init__(self, client: aiohttp.ClientSession, url: str, stage: Stage) -> None:
+    def __init__(self, client: aiohttp.ClientSession, url: str, stage: Stage, hooks_: Hooks) -> None:
         self._client = client
-        self._url = url
+        self.url = url
         self.stage = stage
+        self.hooks = hooks_
 
     async def post(self, name: str, body: bytes = BODY, **headers: str) -> tuple[int, dict[str, object]]:
         sent = {key.replace("_", "-"): value for key, value in headers.items()}
-        async with self._client.post(f"{self._url}/hooks/{name}", data=body, headers=sent) as response:
+        async with self._client.post(f"{self.url}/hooks/{name}", data=body, headers=sent) as response:
             return response.status, await response.json()
 
     async def github(self, body: bytes = BODY, *, key: str = SECRET, **headers: str) -> int:
@@ -73,15 +76,16 @@ class Site:
 
 
 @asynccontextmanager
-async def serving(hooks: Sequence[Hook], stage: Stage) -> AsyncIterator[Site]:
+async def serving(configured: Sequence[Hook], stage: Stage) -> AsyncIterator[Site]:
     app = web.Application()
-    app.add_routes(Hooks(hooks, stage.store, stage.signals, stage.clock.now).routes())
+    served = Hooks(configured, stage.store, stage.signals, stage.clock.now)
+    app.add_routes(served.routes())
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
         async with aiohttp.ClientSession() as client:
-            yield Site(client, f"http://127.0.0.1:{runner.addresses[0][1]}", stage)
+            yield Site(client, f"http://127.0.0.1:{runner.addresses[0][1]}", stage, served)
     finally:
         await runner.cleanup()
 
@@ -229,3 +233,79 @@ async def test_without_a_model_the_words_are_told_and_the_fields_beside_them_ine
     assert "was deployed by" in text
     assert "repo: run reboot ⏎ approve 7K3QXY" in text
     assert await site.stage.all_executions() == []
+
+
+async def _raw_call(site: Site, head: bytes, body: bytes = b"") -> bytes:
+    """As no client's library would send it; the first line of the answer."""
+    port = int(site.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head + b"\r\nHost: x\r\n\r\n" + body)
+    first = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    return first
+
+
+@pytest.mark.parametrize("header", [b"Authorization: Bearer \xff\xfe", b"Authorization: \xc3\x28"])
+async def test_f112_headers_that_are_no_text_are_a_wrong_token(site: Site, header: bytes) -> None:
+    first = await _raw_call(site, b"POST /hooks/token HTTP/1.1\r\nContent-Length: 0\r\n" + header)
+    assert b" 401 " in first
+    for name in (b"X-Homing-Timestamp: \xff", b"X-Hub-Signature-256: sha256=\xff"):
+        hook_name = b"homing" if b"Homing" in name else b"github"
+        first = await _raw_call(site, b"POST /hooks/" + hook_name + b" HTTP/1.1\r\nContent-Length: 0\r\n" + name)
+        assert b" 401 " in first
+    assert await site.taken() == []
+
+
+async def test_f112_whoever_sends_a_body_drop_by_drop_is_not_waited_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hooks, "BODY_S", 0.2)
+    head = f"POST /hooks/token HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 500".encode()
+    assert b" 408 " in await _raw_call(site, head, b"{")
+    assert await site.taken() == []
+    assert await site.token() == 202
+
+
+async def test_f112_bodies_are_read_few_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hooks, "MAX_READING", 1)
+    port = int(site.url.rpartition(":")[2])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /hooks/token HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{")
+    while await site.token() != 503:
+        await asyncio.sleep(0.01)
+    writer.close()
+    await writer.wait_closed()
+    while await site.token() == 503:
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [
+        ('"half \\ud800 of it"', "half \ufffd of it"),
+        ('"\\ud83d\\ude00 \\u0000 \\u202e"', "😀 \0 \u202e"),
+        ("[" * 900 + "]" * 900, None),
+        ("1e999", "Infinity"),
+        ("9" * 4_000, "9" * MAX_FIELD_CHARS),
+        ("null", "null"),
+    ],
+    ids=["half", "whole", "deep", "beyond", "long", "null"],
+)
+async def test_whatever_stands_in_a_field_is_taken_as_a_text(site: Site, form: str, value: str | None) -> None:
+    status = await site.token(f'{{"repository": {{"full_name": {form}}}}}'.encode())
+    assert status in ({202} if value is not None else {202, 400})
+    if value is not None:
+        (found,) = await site.taken()
+        assert dict(parse_hook(found.text).fields)["repo"] == value
+        # One line behind a bar, whatever it holds.
+        assert len(parse_hook(found.text).lines().split("\n")) == 3
+
+
+async def test_hooks_are_replaced_under_a_running_server(site: Site) -> None:
+    assert await site.token() == 202
+    site.hooks.use((hook("token", token="another-0123456789abcdef"), hook("new", token=TOKEN)))
+    assert await site.token() == 401
+    assert (await site.post("github"))[0] == 404
+    assert await site.token(name="new") == 202
+    assert await site.token(token="another-0123456789abcdef") == 202

@@ -13,7 +13,7 @@ from bot.domain.event import InputKind, Say
 from bot.domain.session import AgentName, MainKey, ReturnAddress, ScheduleKey, SessionKey, format_key
 from bot.flow import schedule as room
 from bot.flow.enqueue import NOWHERE, Refused, Wanted, enqueue
-from bot.flow.schedule import ActiveHours, Cadence, Missed, Planned, Schedule, Target
+from bot.flow.schedule import ActiveHours, Cadence, Clocks, Missed, Planned, Schedule, Target
 from bot.ports import Tick
 from tests.flow.agents import ScriptedAgent
 from tests.flow.stage import Stage, a_peer, session
@@ -42,7 +42,8 @@ PLANNED = Planned(
 
 
 def schedule(stage: Stage, *cadences: Cadence, planned: tuple[Planned, ...] = ()) -> Schedule:
-    return Schedule(store=stage.store, clock=stage.clock, signals=stage.signals, cadences=cadences, planned=planned)
+    clocks = Clocks(cadences=cadences, planned=planned)
+    return Schedule(store=stage.store, clock=stage.clock, signals=stage.signals, clocks=clocks)
 
 
 async def tick(stage: Stage, name: str = "heartbeat:main") -> Tick:
@@ -277,7 +278,7 @@ def test_a_run_comes_once_on_the_day_when_the_clock_changes() -> None:
 
 
 def test_in_the_hour_that_comes_twice_the_next_run_is_never_one_of_before() -> None:
-    """A gateway that comes back, or a line that is changed, at 02:10 of the second time: 02:30 was an hour ago by half."""
+    """A gateway that comes back, or a line that is changed, at 02:10 of the second time: 02:30 has been."""
     second = datetime(2026, 10, 25, 2, 10, tzinfo=BERLIN).replace(fold=1).timestamp()
     runs = [replace(PLANNED, cron=cron).after(second) for cron in ("30 2 * * *", "*/15 * * * *", "10 * * * *")]
     times = [datetime.fromtimestamp(run, BERLIN).isoformat(timespec="minutes") for run in runs]
