@@ -13,12 +13,14 @@ from bot.domain.execution import FINAL, Execution, ExecutionId, ExecutionState
 from bot.domain.glass import ANNOUNCED, Glass, GlassState
 from bot.domain.node import Node, Pairing
 from bot.domain.session import MessageId, SessionKey, format_key
-from bot.domain.spending import DAY_S, Spent
+from bot.domain.spending import DAY_S, Spending, Spent
 from bot.ports import Paused, Tick, Tx
 
 S = ExecutionState
 MAX_COUNTED = 1_000
 """Up to so many rows of a state are counted; more is said as that many."""
+MAX_TURNS_SHOWN = 20
+"""The newest: whoever asks what the last answers took has them on one page."""
 MAX_SESSIONS_SHOWN = 20
 """Of those that took the most of their models: who looks for what costs so much finds it among them."""
 HEARD_WITHIN_S = 90.0
@@ -43,6 +45,8 @@ class Standing:
     """What the models of each agent took within a day."""
     session_spendings: Sequence[tuple[str, SessionKey, Spent]] = ()
     """The sessions of which that is the most."""
+    turn_spendings: Sequence[tuple[float, Spending]] = ()
+    """When the newest turns ended, and what each took."""
     glasses: Sequence[Glass] = ()
     """Open, or not reviewed yet."""
     unheard: Sequence[EventId] = ()
@@ -62,6 +66,7 @@ def standing(tx: Tx) -> Standing:
         oldest_untold_at=min(oldest, default=None),
         nodes=tx.nodes.listing(),
         spendings=[(agent, spent) for agent, _, spent in tx.memories.spendings(since=tx.now - DAY_S)],
+        turn_spendings=tx.memories.latest(limit=MAX_TURNS_SHOWN),
         session_spendings=[
             (agent, session, spent)
             for agent, session, spent in tx.memories.spendings(

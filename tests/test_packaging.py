@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 import zipfile
 from pathlib import Path
@@ -15,6 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import bot
+from bot.config.bindings import EXTRA
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -134,3 +138,55 @@ def test_the_wheel_holds_both_packages_with_their_files_and_nothing_else(tmp_pat
             if path.is_file() and "__pycache__" not in path.parts
         }
         assert ours <= set(names)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_the_core_installs_and_runs_in_an_environment_of_its_own_without_the_packages_of_a_model(
+    tmp_path: Path,
+) -> None:
+    """The wheel with the gateway's extra alone, in the versions of the lock, from wherever pip gets its packages."""
+    _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path), cwd=ROOT)
+    (wheel,) = tmp_path.glob("*.whl")
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text("".join(f"{name}=={version}\n" for name, version in locked().items()))
+    _run(sys.executable, "-m", "venv", str(tmp_path / "venv"), cwd=tmp_path)
+    python, homing = tmp_path / "venv" / "bin" / "python", tmp_path / "venv" / "bin" / "homing"
+    _run(python, "-m", "pip", "install", "--quiet", f"{wheel}[gateway]", "-c", str(constraints), cwd=tmp_path)
+    listed = json.loads(_run(python, "-m", "pip", "list", "--format", "json", cwd=tmp_path))
+    names = {one["name"].lower().replace("_", "-") for one in listed}
+    assert "sqlalchemy" in names
+    assert not names & {"pydantic-ai-slim", "openai", "anthropic", "httpx2"}
+
+    config = tmp_path / "config.toml"
+    config.write_text('owners = ["owner"]\n[gateway]\nport = 0\n[[people]]\nname = "owner"\nids = ["web:owner"]\n')
+    running = subprocess.Popen(
+        [homing, "run"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert running.stdout is not None
+    try:
+        said = itertools.takewhile(lambda line: "The web chat is at" not in line, running.stdout)
+        assert any("sign" in line or "Open this link" in line for line in said)
+        nodes = ""
+        until = time.monotonic() + 60.0
+        while '"connected": true' not in nodes and time.monotonic() < until:
+            nodes = _run(homing, "nodes", "list", "--json", cwd=tmp_path)
+        assert '"connected": true' in nodes
+    finally:
+        running.terminate()
+        assert running.wait(timeout=60.0) == 0
+
+    config.write_text(config.read_text() + '[[agents]]\nname = "main"\nmodel = "openai:x"\n')
+    checked = subprocess.run(
+        [homing, "config", "check"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert checked.returncode == 1
+    assert f"agents: need packages that are not installed; in Homing's checkout: {EXTRA}" in checked.stderr
+
+
+def _run(*words: str | Path, cwd: Path) -> str:
+    """What it printed. Fails with all of it where it failed, and knows nothing of the environment of the tests."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    ended = subprocess.run(words, cwd=cwd, env=environ, capture_output=True, text=True, check=False, timeout=600)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout

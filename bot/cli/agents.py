@@ -59,6 +59,17 @@ def form(settings: Settings, now: Standing) -> dict[str, object]:
         "sessions": [
             {"agent": name, "session": session, **_form(spent)} for name, session, spent in now.session_spendings
         ],
+        "turns": [
+            {
+                "at": at,
+                "agent": one.agent,
+                "session": one.session,
+                "person": one.person,
+                "model": one.model,
+                **_form(one.spent),
+            }
+            for at, one in now.turn_spendings
+        ],
     }
 
 

@@ -124,6 +124,15 @@ async def test_status_says_what_models_took_within_a_day(terminal: Terminal) -> 
         ("main", 2.5, 1_000),
         ("old", 1.25, 7),
     ]
+    assert [(one["session"], one["model"], one["tokens_read"]) for one in form["turns"]] == [
+        ("agent:old:main", "openai:test-1", 7),
+        ("agent:main:main", "openai:test-1", 100),
+        ("agent:main:web:channel:ops", "openai:test-1", 900),
+    ]
+    assert [(one["requests"], one["tokens_written"], one["money"], one["took_s"]) for one in form["turns"]] == [
+        (2, 1, 1.25, 2.0)
+    ] * 3
+    assert form["turns"][0]["at"] >= form["turns"][2]["at"] > 0
     assert [one["session"] for one in form["sessions"]] == [
         "agent:main:web:channel:ops",
         "agent:main:main",
