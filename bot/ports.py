@@ -330,6 +330,8 @@ class Later:
 
     input_id: InputId
     wait_s: float
+    is_untried: bool = False
+    """Its turn never came to it: so it does not count as tried after all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,6 +343,7 @@ class Learn:
     """None where nothing is to be remembered."""
     spending: Spending | None
     is_prompted: bool
+    """Whether it begins with somebody's wish: what is asked for unprompted is counted anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -636,7 +639,11 @@ class Inputs(Protocol):
         """False if the claim was lost: then nothing of the turn may be written (raise to roll back)."""
         ...
 
-    def release(self, inputs: Sequence[Input], *, token: ClaimToken, not_before: float) -> bool: ...
+    def release(
+        self, inputs: Sequence[Input], *, token: ClaimToken, not_before: float, is_untried: bool = False
+    ) -> bool:
+        """They are due again. `is_untried`: and have been tried once less than the claim has it."""
+        ...
 
     def reword(self, input_id: InputId, text: str) -> None:
         """Keep `text` from now on instead of what was written: it held a secret."""
@@ -861,12 +868,16 @@ class Memories(Protocol):
         """It was asked for in what is the present past."""
         ...
 
-    def count_unprompted(self, session: SessionKey, place: Peer | None) -> int:
-        """One more is asked for there although nobody spoke. Returns how many it are since somebody did."""
+    def count_unprompted(self, place: Peer) -> int:
+        """One more is asked for there although nobody spoke. Returns how many it are since somebody did.
+
+        Of all sessions that are told there: nobody can write to that of a schedule or a hook.
+        """
         ...
 
-    def spoken(self, session: SessionKey, place: Peer | None) -> None:
-        """A person spoke there: the count of what was asked for unprompted begins anew."""
+    def spoken(self, place: Peer | None) -> None:
+        """A person spoke there: the count of what was asked for unprompted begins anew, there and, from within a
+        thread, in the conversation that it hangs on."""
         ...
 
     def is_present(self, execution_id: ExecutionId, session: SessionKey, place: Peer | None) -> bool:
@@ -876,6 +887,10 @@ class Memories(Protocol):
     def spend(self, spending: Spending) -> None: ...
 
     def spent(self, *, since: float, agent: AgentName | None = None, person: PersonId | None = None) -> Spent: ...
+
+    def latest(self, *, limit: int) -> Sequence[tuple[float, Spending]]:
+        """What the newest turns took, with when it was; the newest first."""
+        ...
 
     def spendings(
         self, *, since: float, by_session: bool = False, limit: int = 100

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from bot.agent.model.dialog import MAX_CALLS
 from bot.agent.model.profile import MAX_UNPROMPTED, TOOLS
+from bot.agent.model.uses import MAX_ARGUMENTS_CHARS
 from bot.clockwork import to_cadences, to_hooks, to_planned
 from bot.config import load_settings, to_bindings, warnings
 from bot.domain.binding import bound
 from bot.domain.session import AgentName, ChannelName, NativeId, Peer, PeerKind
 from bot.flow.schedule import Target
+from bot.inquiry import MAX_TURNS_SHOWN
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "AGENT.md").read_text(encoding="utf-8")
@@ -57,3 +60,19 @@ def test_the_pages_cadence_schedules_and_hook_are_what_it_says(tmp_path: Path) -
     ]
     (hook,) = to_hooks(settings)
     assert hook.session == "agent:main:hook:deploys"
+
+
+def test_every_failure_of_the_field_about_wakes_events_and_sentinels_is_named_by_a_test() -> None:
+    """Themes B, C and D; K is SECURITY.md's."""
+    named: set[int] = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for test in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8")):
+            named.update(int(number) for number in re.findall(r"f(\d{3})(?=_)", test))
+    assert [row for row in range(22, 48) if row not in named] == []
+
+
+def test_the_bounds_of_the_page_are_those_of_the_code() -> None:
+    text = re.sub(r"\s+", " ", PAGE)
+    assert f"tool {MAX_ARGUMENTS_CHARS:,} characters, one answer {MAX_CALLS} uses" in text
+    assert "`turns`, the newest twenty" in text
+    assert MAX_TURNS_SHOWN == 20

@@ -23,7 +23,7 @@ def take_in(tx: Tx, answered: Input, step: Learn | Forget | Later) -> None:
             tx.memories.forget(session, place)
         case Learn():
             if step.is_prompted:
-                tx.memories.spoken(session, place)
+                tx.memories.spoken(place)
             if step.turn is not None:
                 tx.memories.learn(session, place, step.turn)
             if step.spending is not None:
@@ -34,7 +34,7 @@ def take_in(tx: Tx, answered: Input, step: Learn | Forget | Later) -> None:
 
 def is_leashed(tx: Tx, answered: Input, place: Peer, limit: int) -> str | None:
     """None where the model may ask on without a person's word; else what to say, once, and then nothing."""
-    count = tx.memories.count_unprompted(answered.session, place)
+    count = tx.memories.count_unprompted(place)
     if count <= limit:
         return None
     log.warning("turn.leashed", extra={"session": answered.session, "unprompted": count})

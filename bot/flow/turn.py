@@ -132,7 +132,7 @@ class Turns:
 
         def give_up(tx: Tx) -> None:
             self._commit(tx, exhausted, token, sorry, frozenset())
-            tx.inputs.release(others, token=token, not_before=tx.now)
+            tx.inputs.release(others, token=token, not_before=tx.now, is_untried=True)
 
         await self.store.write(give_up)
         self.signals.heartbeat.wake()
@@ -145,11 +145,12 @@ class Turns:
         steps: Sequence[TurnStep],
         connected: Collection[NodeFingerprint],
     ) -> None:
-        waits_s = {step.input_id: step.wait_s for step in steps if isinstance(step, Later)}
-        held = tx.inputs.answer([one for one in inputs if one.id not in waits_s], token=token)
+        later = {step.input_id: step for step in steps if isinstance(step, Later)}
+        held = tx.inputs.answer([one for one in inputs if one.id not in later], token=token)
         for one in inputs:
-            if one.id in waits_s:
-                held &= tx.inputs.release([one], token=token, not_before=tx.now + waits_s[one.id])
+            if (waits := later.get(one.id)) is not None:
+                at = tx.now + waits.wait_s
+                held &= tx.inputs.release([one], token=token, not_before=at, is_untried=waits.is_untried)
         if not held:
             # The lease ran out and another turn has these inputs: nothing of this one may exist.
             raise StaleRow("the claim of this turn is over")

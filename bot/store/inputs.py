@@ -183,8 +183,11 @@ class StoredInputs(Connected):
     def reword(self, input_id: InputId, text: str) -> None:
         self.connection.execute(update(inputs).where(inputs.c.id == input_id).values(text=text))
 
-    def release(self, inputs_: Sequence[Input], *, token: ClaimToken, not_before: float) -> bool:
-        return self._settle(inputs_, token, {"state": _RELEASED, "not_before": not_before})
+    def release(
+        self, inputs_: Sequence[Input], *, token: ClaimToken, not_before: float, is_untried: bool = False
+    ) -> bool:
+        attempt = inputs.c.attempt - 1 if is_untried else inputs.c.attempt
+        return self._settle(inputs_, token, {"state": _RELEASED, "not_before": not_before, "attempt": attempt})
 
     def _settle(self, claimed: Sequence[Input], token: ClaimToken, changes: dict[str, object]) -> bool:
         settled = self.connection.execute(

@@ -29,6 +29,8 @@ _SUMS: tuple[ColumnElement[int] | ColumnElement[float], ...] = (
     func.coalesce(func.sum(spendings.c.took_s), 0.0),
 )
 
+_SUMMED = ("requests", "tokens_read", "tokens_written", "money_micros", "took_s")
+
 
 @cache
 def _counting(dialect: str) -> Executable:
@@ -55,7 +57,8 @@ class StoredMemories(Connected):
             .limit(MAX_TURNS)
         )
         rows = self.connection.execute(newest).all()
-        unprompted = self.connection.execute(select(places.c.unprompted).where(places.c.digest == here)).scalar()
+        leash = "" if place is None else _leash(place)
+        unprompted = self.connection.execute(select(places.c.unprompted).where(places.c.digest == leash)).scalar()
         return Past(turns=[remembered_from_text(row.body) for row in reversed(rows)], unprompted=int(unprompted or 0))
 
     def learn(self, session: SessionKey, place: Peer | None, turn: Remembered) -> None:
@@ -77,6 +80,7 @@ class StoredMemories(Connected):
         here = _digest(session, place)
         self.connection.execute(delete(memories).where(memories.c.place_digest == here))
         self.connection.execute(_forgetting(self.dialect), {"digest": here, "generation": 1, "unprompted": 0})
+        self.spoken(place)
 
     def asked(self, execution_id: ExecutionId, session: SessionKey, place: Peer | None) -> None:
         here = _digest(session, place)
@@ -86,13 +90,13 @@ class StoredMemories(Connected):
             {"execution_id": execution_id, "place_digest": here, "generation": generation or 0, "at": self.now},
         )
 
-    def count_unprompted(self, session: SessionKey, place: Peer | None) -> int:
-        counted = {"digest": _digest(session, place), "generation": 0, "unprompted": 1}
+    def count_unprompted(self, place: Peer) -> int:
+        counted = {"digest": _leash(place), "generation": 0, "unprompted": 1}
         return int(self.connection.execute(_counting(self.dialect), counted).scalar_one())
 
-    def spoken(self, session: SessionKey, place: Peer | None) -> None:
-        here = _digest(session, place)
-        self.connection.execute(update(places).where(places.c.digest == here).values(unprompted=0))
+    def spoken(self, place: Peer | None) -> None:
+        leashes = () if place is None else (_leash(place), _leash(place.parent()))
+        self.connection.execute(update(places).where(places.c.digest.in_(leashes)).values(unprompted=0))
 
     def is_present(self, execution_id: ExecutionId, session: SessionKey, place: Peer | None) -> bool:
         here = _digest(session, place)
@@ -129,6 +133,22 @@ class StoredMemories(Connected):
             query = query.where(spendings.c.person == person)
         return _spent(tuple(self.connection.execute(query).one()))
 
+    def latest(self, *, limit: int) -> Sequence[tuple[float, Spending]]:
+        rows = self.connection.execute(select(spendings).order_by(spendings.c.id.desc()).limit(limit)).all()
+        return [
+            (
+                row.at,
+                Spending(
+                    agent=AgentName(row.agent),
+                    session=SessionKey(row.session),
+                    person=None if row.person is None else PersonId(row.person),
+                    model=row.model,
+                    spent=_spent((1, *(getattr(row, name) for name in _SUMMED))),
+                ),
+            )
+            for row in rows
+        ]
+
     def spendings(
         self, *, since: float, by_session: bool = False, limit: int = 100
     ) -> Sequence[tuple[AgentName, SessionKey | None, Spent]]:
@@ -155,6 +175,11 @@ class StoredMemories(Connected):
 
 def _digest(session: SessionKey, place: Peer | None) -> str:
     return digest(session, None if place is None else peer_digest(place))
+
+
+def _leash(place: Peer) -> str:
+    """Of a place, whatever session is told there."""
+    return digest("unprompted", peer_digest(place))
 
 
 def _spent(sums: tuple[object, ...]) -> Spent:

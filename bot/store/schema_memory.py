@@ -9,7 +9,7 @@ from bot.store.schema import BigId, Opaque, Prose, metadata
 places = Table(
     "agent_places",
     metadata,
-    # Of session and place.
+    # Of session and place; or, for what was asked for unprompted, of the place alone.
     Column("digest", Text, primary_key=True),
     # How often it was told to forget: what was asked for under another number belongs to no present past.
     Column("generation", BigInteger, nullable=False),

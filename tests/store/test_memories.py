@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from bot.domain.execution import ExecutionId
 from bot.domain.memory import Heard, Remembered
-from bot.domain.session import AgentName, PersonId, SessionKey
+from bot.domain.session import AgentName, Peer, PersonId, SessionKey, ThreadId
 from bot.domain.spending import Spending, Spent
 from bot.ports import Tx
 from bot.store import OpenStore, memories
@@ -75,13 +76,29 @@ async def test_what_was_asked_for_before_a_place_forgot_is_not_present(store: Op
 
 
 async def test_what_nobody_prompted_is_counted_until_a_person_speaks(store: OpenStore) -> None:
-    counts = [await store.write(lambda tx: tx.memories.count_unprompted(HERE, peer())) for _ in range(3)]
+    counts = [await store.write(lambda tx: tx.memories.count_unprompted(peer())) for _ in range(3)]
     assert counts == [1, 2, 3]
     assert (await store.read(lambda tx: tx.memories.recall(HERE, peer()))).unprompted == 3
-    await store.write(lambda tx: tx.memories.spoken(HERE, peer()))
-    assert await store.write(lambda tx: tx.memories.count_unprompted(HERE, peer())) == 1
+    await store.write(lambda tx: tx.memories.spoken(peer()))
+    assert await store.write(lambda tx: tx.memories.count_unprompted(peer())) == 1
     await store.write(lambda tx: tx.memories.forget(HERE, peer()))
     assert (await store.read(lambda tx: tx.memories.recall(HERE, peer()))).unprompted == 0
+
+
+async def test_a_person_who_speaks_in_a_thread_has_spoken_in_it_and_where_it_hangs(store: OpenStore) -> None:
+    room, thread, other = peer(), replace(peer(), thread=ThreadId("7")), replace(peer(), thread=ThreadId("8"))
+    for place in (room, thread, other):
+        await store.write(partial(_count, place))
+    await store.write(lambda tx: tx.memories.spoken(thread))
+    counts = [await store.write(partial(_count, place)) for place in (room, thread, other)]
+    assert counts == [1, 1, 2]
+    # And in a room: not in its threads.
+    await store.write(lambda tx: tx.memories.spoken(room))
+    assert [await store.write(partial(_count, place)) for place in (room, thread, other)] == [1, 2, 3]
+
+
+def _count(place: Peer, tx: Tx) -> int:
+    return tx.memories.count_unprompted(place)
 
 
 async def test_sums_are_by_agent_person_session_and_time(store: OpenStore, clock: ManualClock) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import time
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,9 +18,9 @@ from bot.domain.policy import Rule, Verdict
 from bot.domain.session import AgentName, HookKey, MainKey, ScheduleKey, format_key, key_for
 from bot.domain.terms import Terms
 from bot.flow.enqueue import Wanted, enqueue
-from bot.flow.schedule import Planned, Target
+from bot.flow.schedule import ActiveHours, Planned, Target
 from tests.platforms.forms import code_of
-from tests.platforms.model.script import Say, use
+from tests.platforms.model.script import Act, Asked, Say, use
 from tests.story.cast import a_cadence, a_peer, a_settings
 from tests.story.conftest import MakeWorld
 from tests.story.models import Assistant, Making, make_model_world
@@ -95,10 +97,20 @@ async def test_f029_a_look_that_asks_for_a_command_makes_no_look_of_its_own(make
         assert len(service.about("has ended")) == 1
 
 
-@pytest.mark.parametrize("cadence", ["off", "busy for ever"])
-async def test_f022_a_cadence_turns_off_nothing_but_itself(make_model_world: Making, cadence: str) -> None:
-    every_s = 0.0 if cadence == "off" else 1.0
-    settings = replace(a_settings(), cadences=(a_cadence(every_s, session=key_for(SEED), target=Target.LAST),))
+CLOSED = ActiveHours(start=time(1), end=time(2), zone=ZoneInfo("UTC"))
+"""The clock of these stories begins at 8:00."""
+
+
+@pytest.mark.parametrize(
+    ("every_s", "more"),
+    [(0.0, {}), (1.0, {}), (1.0, {"active_hours": CLOSED}), (1.0, {"prompt": ""})],
+    ids=["off", "busy for ever", "quiet hours", "nothing to do"],
+)
+async def test_f022_a_cadence_turns_off_nothing_but_itself(
+    make_model_world: Making, every_s: float, more: dict[str, Any]
+) -> None:
+    cadence = a_cadence(every_s, session=key_for(SEED), target=Target.LAST, **more)
+    settings = replace(a_settings(), cadences=(cadence,))
     async with make_model_world(Assistant(), settings=settings) as (world, _):
         for wait_s in (0.0, 96.0, 24.0):
             world.advance(wait_s)
@@ -200,3 +212,47 @@ async def test_a_person_who_answers_a_hooks_words_speaks_in_the_rooms_own_sessio
         (asked,) = service.about("What was that?")
         # Two sessions, two pasts: nothing of the hook's leaks into the room's, and the other way round.
         assert "A deploy of" not in asked.text
+
+
+async def test_f029_a_schedule_s_words_are_a_wish_each_time_and_never_run_out(make_model_world: Making) -> None:
+    """Nobody can write to a schedule's session: counted by it, the leash would once be at its end, for ever."""
+    daily = replace(REMINDER, text="please run df -h /")
+    settings = replace(a_settings(), planned=(daily,))
+
+    def asks(asked: Asked) -> Act:
+        is_wish = daily.text in asked.prompt and not asked.since_prompt
+        return use("run", command="df -h /") if is_wish else Say(QUIET)
+
+    async with make_model_world(asks, {"max_unprompted": 1}, settings=settings) as (world, service):
+        await until_planned(world)
+        for day in range(3):
+            world.advance(TO_THREE_S if day == 0 else 86_400.0)
+            await until(world, lambda wanted=2 * (day + 1): len(service.about(daily.text)) == wanted, f"day {day}")
+            await world.settled()
+        assert await world.count("SELECT count(*) FROM executions") == 3
+        assert not any("since somebody last wrote" in text for text in replies(world))
+
+
+async def test_f029_what_calls_from_outside_cause_has_an_end_until_a_person_speaks_where_it_is_told(
+    make_model_world: Making,
+) -> None:
+    def asks(asked: Asked) -> Act:
+        if asked.since_prompt or "called from outside" not in asked.prompt:
+            return Say("So it is.")
+        return use("run", command="df -h /")
+
+    async with make_model_world(asks, {"max_unprompted": 2}) as (world, service):
+
+        async def called(number: int) -> int:
+            await world.store.write(lambda tx: enqueue(tx, replace(HOOK, delivery=str(number))))
+            await until(world, lambda: len(service.about("called from outside")) >= 2 * number, "it has asked")
+            await world.settled()
+            return await world.count("SELECT count(*) FROM executions")
+
+        assert [await called(number) for number in (1, 2, 3, 4)] == [1, 2, 2, 2]
+        stopped = [text for text in replies(world, OPS) if "since somebody last wrote" in text]
+        assert len(stopped) == 1
+        # They write where they read it, which is another session.
+        await world.say(OPS, "ada", "Go on")
+        await world.settled()
+        assert await called(5) == 3

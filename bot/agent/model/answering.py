@@ -34,6 +34,7 @@ from bot.ports import Forget, Later, Learn, NodeHub, Policies, Reply, Store, Tur
 log = logging.getLogger(__name__)
 
 NEW = "new"
+_WISHES = frozenset({InputKind.MESSAGE, InputKind.SCHEDULE, InputKind.OPERATOR})
 _ALL_RUNS_S = 100.0
 """Of one turn, which is ended after 120 s: what did not come to its run by then is a later turn's."""
 _MAX_WORDS_CHARS = 20_000
@@ -57,6 +58,12 @@ class _Run:
     @property
     def message(self) -> Input | None:
         return next((one for one in reversed(self.inputs) if one.kind is InputKind.MESSAGE), None)
+
+    @property
+    def is_wished(self) -> bool:
+        """Whether it begins with somebody's wish: a person's, or the operator's. Not with a look of the agent's own, a
+        call from outside, or a result of what it asked for itself."""
+        return any(one.kind in _WISHES for one in self.inputs)
 
     @property
     def may_instruct(self) -> bool:
@@ -106,7 +113,8 @@ class ModelAgent:
             elif words is not None and not isinstance(words, Unclear):
                 steps += await self.commands.answer(run.inputs)
             elif wait_s is not None or self.ticks() >= until:
-                steps += [Later(input_id=one.id, wait_s=wait_s or 0.0) for one in run.inputs]
+                is_untried = wait_s is None
+                steps += [Later(input_id=one.id, wait_s=wait_s or 0.0, is_untried=is_untried) for one in run.inputs]
             else:
                 found, wait_s = await self._run(run, learnt, until)
                 steps += found
@@ -114,14 +122,19 @@ class ModelAgent:
 
     async def _run(self, run: _Run, learnt: _Learnt, until: float) -> tuple[list[TurnStep], float | None]:
         """The steps of one run; and how long others should wait, where the model is away."""
+        given, session = len(run.inputs), run.answered.session
         past, ended, run, objection, unprompted = await self.store.read(lambda tx: self._look(tx, run, learnt))
+        if len(run.inputs) < given:
+            # Told as always, and known to nobody: who looks for why the model says nothing of it finds this.
+            extra = {"agent": self.profile.name, "session": session, "inputs": given - len(run.inputs)}
+            log.info("agent.begun_afresh", extra=extra)
         if not run.inputs:
             return [], None
-        if objection is not None:
-            return self._words(run, objection), None
         kept, left_out = compacted(past, budget_tokens=self.profile.memory_tokens)
         mark = secrets.token_hex(6)
         prompt = self._prompt(run, ended, mark, left_out)
+        if objection is not None:
+            return self._unanswered(run, prompt, objection, learnt, None), None
         tools = TurnTools(
             store=self.store,
             hub=self.hub,
@@ -130,7 +143,7 @@ class ModelAgent:
             profile=self.profile,
             asked=run.answered,
             is_prompted=run.message is not None,
-            unprompted=unprompted,
+            unprompted=0 if run.is_wished else unprompted,
             read_untrusted=prompt.read_untrusted or any(_taints(turn, run.person) for turn in kept),
             mark=mark,
         )
@@ -144,7 +157,8 @@ class ModelAgent:
             return [*self._only_spent(run, meter, began), *later], wait_s
         except ModelRefused as fault:
             log.error("model.refused", extra={"agent": self.profile.name, "fault": str(fault)})  # noqa: TRY400 - ours
-            return [*self._only_spent(run, meter, began), *self._words(run, _UNREACHABLE)], None
+            spending = self._spending(run, meter, began) if meter.spent.tokens else None
+            return self._unanswered(run, prompt, _UNREACHABLE, learnt, spending), None
         return self._steps(run, prompt, thought, tools, self._spending(run, meter, began), learnt), None
 
     def _only_spent(self, run: _Run, meter: Meter, began: float) -> list[TurnStep]:
@@ -206,9 +220,20 @@ class ModelAgent:
         log.warning("model.away", extra={"agent": self.profile.name, "fault": detail, "wait_s": round(wait_s, 1)})
         return wait_s
 
-    def _words(self, run: _Run, text: str) -> list[TurnStep]:
-        """Words of ours for whoever wrote; nobody else waits for any."""
-        return [] if run.message is None else [Reply(input_id=run.message.id, text=text)]
+    def _unanswered(
+        self, run: _Run, prompt: Prompt, text: str, learnt: _Learnt, spending: Spending | None
+    ) -> list[TurnStep]:
+        """Words of ours for whoever wrote; nobody else waits for any. What came home is known all the same, once."""
+        words: list[TurnStep] = [] if run.message is None else [Reply(input_id=run.message.id, text=text)]
+        turn = None
+        if any(one.kind is InputKind.FINISHED for one in run.inputs):
+            told = Told(text="" if run.message is None else text)
+            entries = (Heard(text=prompt.text), told)
+            turn = Remembered(entries=entries, read_untrusted=prompt.read_untrusted, person=run.person)
+            learnt.turns.setdefault(run.place, []).append(turn)
+        if turn is None and spending is None:
+            return words
+        return [Learn(input_id=run.answered.id, turn=turn, spending=spending, is_prompted=False), *words]
 
     def _steps(
         self,
@@ -226,7 +251,7 @@ class ModelAgent:
             person=run.person,
         )
         learnt.turns.setdefault(run.place, []).append(turn)
-        learn = Learn(input_id=run.answered.id, turn=turn, spending=spending, is_prompted=run.message is not None)
+        learn = Learn(input_id=run.answered.id, turn=turn, spending=spending, is_prompted=run.is_wished)
         steps: list[TurnStep] = [learn, *tools.steps]
         if not is_quiet(text, ack_max_chars=self.profile.ack_max_chars if run.message is None else 0):
             if run.place is None:

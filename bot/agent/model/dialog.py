@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from anthropic import AsyncAnthropic
 from httpx2 import HTTPError
@@ -202,7 +203,9 @@ def _readable(response: ModelResponse) -> tuple[ModelResponse, dict[str, dict[st
             # Two calls of one id would be answered as one.
             number = f"{part.tool_call_id}-{len(given)}" if part.tool_call_id in given else part.tool_call_id
             args = "{}" if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
-            parts.append(replace(part, tool_name=name_of(part.tool_name), args=args, tool_call_id=number))
+            # All else of it is kept: some services want their own marks back.
+            call = cast("ToolCallPart", part)
+            parts.append(replace(call, tool_name=name_of(part.tool_name), args=args, tool_call_id=number))
             given[number] = found
         elif not isinstance(part, TextPart):
             parts.append(part)

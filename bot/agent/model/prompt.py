@@ -49,7 +49,8 @@ def prompt_of(inputs: Sequence[Input], ended: Mapping[ExecutionId, Execution], *
     results = sum(one.kind is InputKind.FINISHED for one in inputs)
     room = max(_LEAST_OUTPUT_CHARS, min(OUTPUT_CHARS, TURN_OUTPUT_CHARS // max(1, results)))
     parts = [_part(one, ended, mark, room) for one in inputs]
-    is_called = any(one.kind is InputKind.HOOK for one in inputs)
+    # What a terminal says is as often as not what a script has read somewhere.
+    is_called = any(one.kind in {InputKind.HOOK, InputKind.OPERATOR} for one in inputs)
     return Prompt(text="\n\n".join(parts), read_untrusted=results > 0 or is_called)
 
 
@@ -60,7 +61,8 @@ def _part(one: Input, ended: Mapping[ExecutionId, Execution], mark: str, room: i
             if execution is None:
                 return f"Execution {one.execution_id} has ended; nothing of it is kept any more."
             return ended_part(execution, mark=mark, room=room)
-        case InputKind.CADENCE | InputKind.SCHEDULE | InputKind.OPERATOR:
+        case InputKind.CADENCE | InputKind.SCHEDULE:
+            # The config's words.
             return f"[Homing, {moment(one.created_at)}] {one.text}"
         case InputKind.HOOK:
             said = parse_hook(one.text)

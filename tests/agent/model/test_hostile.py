@@ -14,7 +14,7 @@ from bot.agent.model.bounded import answer_bytes
 from bot.agent.model.dialog import MAX_CALLS, Dialog
 from bot.agent.model.profile import Meter, Thought
 from bot.agent.model.uses import MAX_ARGUMENTS_CHARS
-from bot.domain.memory import Heard, Remembered, Told
+from bot.domain.memory import Entry, Heard, Remembered, Told
 from bot.errors import ModelAway
 from tests.agent.model.test_dialog import Box
 from tests.platforms.model.script import Fail, Flood, Redirect, Say, Use, use
@@ -24,7 +24,7 @@ from tests.platforms.model.server import ModelServer
 async def until_remembered(service: ModelServer, dialog: Dialog, box: Box) -> Thought:
     """A run, and another that has it in its past: neither is refused by the service."""
     thought = await dialog.think("", (), "Do it", box, Meter())
-    entries = (Heard(text="Do it"), *thought.called, Told(text=thought.text))
+    entries: tuple[Entry, ...] = (Heard(text="Do it"), *thought.called, Told(text=thought.text))
     service.model.will(Say("And again."))
     again = await dialog.think("", (Remembered(entries=entries, read_untrusted=False),), "Go on", box, Meter())
     assert again.text == "And again."
