@@ -174,6 +174,7 @@ def test_the_core_installs_and_runs_in_an_environment_of_its_own_without_the_pac
         assert '"connected": true' in nodes
     finally:
         running.terminate()
+        running.stdout.close()
         assert running.wait(timeout=60.0) == 0
 
     config.write_text(config.read_text() + '[[agents]]\nname = "main"\nmodel = "openai:x"\n')

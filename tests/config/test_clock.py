@@ -151,6 +151,13 @@ HOOK = '[[hook]]\nname = "x"\nto = "web:channel:ops"\ntext = "x"\n'
             + 'session = "agent:main:web:channel:ops"\nagent = "ops"\ntext = "x"\n',
             "schedule[0].session: is a session of main, and not of ops",
         ),
+        (
+            MODEL
+            + 'bindings = ["web:channel:ops"]\n'
+            + MODEL.replace("ops", "two")
+            + 'bindings = ["web:channel:ops"]\n',
+            "agents[1].bindings: names a place that is agents[0]'s already",
+        ),
         (SCHEDULE + 'time_zone = "Berlin"\n', "schedule[0].time_zone: is no time zone"),
         (HOOK, "hook[0].token: and secret exclude each other"),
         (HOOK + 'token = "0123456789abcdef"\nsecret = "0123456789abcdef"\n', "hook[0].token: and secret exclude"),

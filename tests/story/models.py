@@ -15,6 +15,7 @@ from bot.agents import composing
 from bot.app import CoreSettings
 from bot.config import load_settings, to_bindings
 from bot.domain.mask import Masker
+from bot.domain.session import AgentName
 from tests.platforms.model.script import Act, Acting, Asked, Model, Say, Use
 from tests.platforms.model.server import KEY, ModelServer
 from tests.story.cast import a_settings
@@ -52,11 +53,17 @@ def with_model(
     settings: CoreSettings, service: ModelServer, wire: str, masker: Masker, *agents: dict[str, object]
 ) -> CoreSettings:
     """As `homing run` composes it from a config that names this service."""
+    return with_model_at(settings, service.base_url(wire), wire, masker, *agents)
+
+
+def with_model_at(
+    settings: CoreSettings, base_url: str, wire: str, masker: Masker, *agents: dict[str, object]
+) -> CoreSettings:
     forms = [
         {
             "name": "main",
             "model": f"{wire}:test-1",
-            "base_url": service.base_url(wire),
+            "base_url": base_url,
             "api_key": KEY,
             "timeout": 5,
             **agent,
@@ -64,7 +71,8 @@ def with_model(
         for agent in agents or ({},)
     ]
     read = load_settings(None, {"HOMING_AGENTS": json.dumps(forms), "HOMING_SLACK": SLACK})
-    return replace(settings, agents=composing(read, masker), bindings=to_bindings(read))
+    talkers = frozenset(AgentName(one.name) for one in read.agents)
+    return replace(settings, agents=composing(read, masker), bindings=to_bindings(read), talkers=talkers)
 
 
 SLACK = json.dumps([{"bot_token": "xoxb-x", "app_token": "xapp-x"}])

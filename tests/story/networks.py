@@ -71,6 +71,9 @@ class NetworkWorld:
     networks: Mapping[str, Network]
     url: str
     rules: tuple[Rule, ...] = ()
+    compose: Callable[[CoreSettings], CoreSettings] = lambda settings: settings
+    """What the settings become where somebody else than the grammar of instructions answers."""
+    asks_with: str = "run {}"
     clock: AheadClock = field(default_factory=AheadClock)
     puppets: Puppets = field(default_factory=Puppets)
     _store: OpenStore | None = None
@@ -90,13 +93,14 @@ class NetworkWorld:
     def settings(self) -> CoreSettings:
         ids = tuple(PersonId(f"{name}:{network.person('owner')}") for name, network in self.networks.items())
         owner = Person(name="owner", ids=ids)
-        return CoreSettings(
+        settings = CoreSettings(
             policy=Policy(directory=Directory(people=(owner,)), owners=("owner",), rules=self.rules),
             gate=OPEN_GATE,
             poll_s=0.2,
             sweep_s=0.5,
             settling_s=0.0,
         )
+        return self.compose(settings)
 
     async def open(self) -> None:
         self._store = self._open_store()
@@ -140,8 +144,8 @@ class NetworkWorld:
     # --- people ------------------------------------------------------------------------------------
 
     async def ask(self, network: Network, peer: Peer, person: str = "ada", command: str = "uptime") -> Asked:
-        """`run <command>`, until a message with its buttons stands there."""
-        message_id = await network.say(peer, network.person(person), f"run {command}")
+        """`run <command>`, or the plain words for it, until a message with its buttons stands there."""
+        message_id = await network.say(peer, network.person(person), self.asks_with.format(command))
         execution = await self.until(partial(self._asked_by, message_id), f"an execution for {message_id}")
         card = await self.card_of(network, peer, execution.id)
         return Asked(

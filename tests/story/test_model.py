@@ -133,8 +133,12 @@ async def test_f031_f033_the_past_holds_the_result_once_also_one_without_output(
         assert last.text.count("It wrote no output.") == 1
 
 
-async def test_f032_f035_every_result_enters_one_prompt_and_no_later_one(make_model_world: Making) -> None:
-    """More than a turn takes: none is left out, none is given twice, and each is told by itself."""
+async def test_f025_f032_f035_every_result_enters_one_prompt_and_no_later_one(make_model_world: Making) -> None:
+    """More than a turn takes: none is left out, none is given twice, and each is told by itself.
+
+    A turn is under way when they come: it is not aborted, takes none of them, and none of them waits for it to be told
+    (where we depart from F-025).
+    """
     async with make_model_world(Assistant()) as (world, service):
         world.asks_with = "run {}"
         several = [await world.ask_and_approve(SEED, "ada", f"echo {number}") for number in range(25)]
@@ -171,7 +175,7 @@ async def test_f038_a_result_that_the_model_has_read_by_itself_is_told_all_the_s
 # --- pasts of their own --------------------------------------------------------------------------------
 
 
-async def test_concurrent_sessions_have_their_own_pasts_and_one_turn_each(make_model_world: Making) -> None:
+async def test_f026_concurrent_sessions_have_their_own_pasts_and_one_turn_each(make_model_world: Making) -> None:
     async with make_model_world(Assistant()) as (world, service):
         rooms = [a_peer(f"room-{number}") for number in range(6)]
         for line in range(3):
@@ -205,7 +209,7 @@ async def test_what_is_said_in_one_place_is_unknown_in_another_of_the_same_sessi
         assert replies(world, there) == ["So it is."]
 
 
-async def test_nobody_asks_in_the_name_of_another_who_wrote_in_the_same_moment(make_model_world: Making) -> None:
+async def test_f116_nobody_asks_in_the_name_of_another_who_wrote_in_the_same_moment(make_model_world: Making) -> None:
     """One turn has the messages of both; each run of the model is of one person, and asks for that one."""
     async with make_model_world(Assistant()) as (world, service):
         service.model.will(Hang())
@@ -251,7 +255,7 @@ async def test_f014_new_begins_afresh_and_what_comes_home_later_is_told_and_not_
 # --- a turn that dies ----------------------------------------------------------------------------------
 
 
-async def test_a_restart_in_the_middle_of_a_turn_loses_no_input_and_asks_for_nothing_twice(
+async def test_f034_f036_a_restart_in_the_middle_of_a_turn_loses_no_input_and_asks_for_nothing_twice(
     either_url: str,
 ) -> None:
     """The first model had asked for `uptime` when its gateway died; the second time it answers with something else."""
