@@ -174,8 +174,9 @@ def test_the_core_installs_and_runs_in_an_environment_of_its_own_without_the_pac
         assert '"connected": true' in nodes
     finally:
         running.terminate()
-        running.stdout.close()
-        assert running.wait(timeout=60.0) == 0
+        # Read to its end, which also closes the pipe: a gateway says so when it ends.
+        running.communicate(timeout=60.0)
+        assert running.returncode == 0
 
     config.write_text(config.read_text() + '[[agents]]\nname = "main"\nmodel = "openai:x"\n')
     checked = subprocess.run(
