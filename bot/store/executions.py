@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Integer,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from bot.domain.audit import Value
 from bot.domain.batch import BatchId
@@ -42,6 +55,41 @@ _WRITE = (
     .returning(executions.c.revision)
 )
 _STEP = insert(steps)
+_STATES: BindParameter[str] = bindparam("states", expanding=True)
+_NODES: BindParameter[str] = bindparam("nodes", expanding=True)
+_MOST = bindparam("most", type_=Integer)
+_STOP_WANTED = (
+    select(executions)
+    .where(executions.c.state.in_(_STATES), executions.c.stop_wanted_by.is_not(None), executions.c.node.in_(_NODES))
+    .order_by(executions.c.created_at, executions.c.id)
+    .limit(_MOST)
+)
+_mate = executions.alias("mate")
+_UNSHOWN = (
+    select(executions.c.batch)
+    .where(
+        executions.c.batch.is_not(None),
+        executions.c.batch_card.is_(None),
+        executions.c.state.in_([state.value for state in ExecutionState if state not in FINAL]),
+        ~exists().where(_mate.c.batch == executions.c.batch, _mate.c.state == ExecutionState.PREPARING.value),
+    )
+    .distinct()
+    .limit(_MOST)
+)
+
+
+@cache
+def _in_states(*, of_nodes: bool, of_session: bool, newest_first: bool) -> Select[Any]:
+    query = select(executions).where(executions.c.state.in_(_STATES))
+    if of_nodes:
+        query = query.where(executions.c.node.in_(_NODES))
+    if of_session:
+        query = query.where(executions.c.session_digest == bindparam("this_session"))
+    if newest_first:
+        return query.order_by(executions.c.created_at.desc(), executions.c.id.desc()).limit(_MOST)
+    # What one turn asked for is of one moment.
+    at = func.coalesce(executions.c.batch_at, 0)
+    return query.order_by(executions.c.created_at, at, executions.c.id).limit(_MOST)
 
 
 class StoredExecutions(Connected):
@@ -100,19 +148,7 @@ class StoredExecutions(Connected):
         return self._all(found.order_by(executions.c.batch_at, executions.c.id))
 
     def unshown_batches(self, *, limit: int = 20) -> Sequence[BatchId]:
-        mate = executions.alias("mate")
-        prepared = exists().where(mate.c.batch == executions.c.batch, mate.c.state == ExecutionState.PREPARING.value)
-        rows = self.connection.execute(
-            select(executions.c.batch)
-            .where(
-                executions.c.batch.is_not(None),
-                executions.c.batch_card.is_(None),
-                executions.c.state.in_([state.value for state in ExecutionState if state not in FINAL]),
-                ~prepared,
-            )
-            .distinct()
-            .limit(limit)
-        )
+        rows = self.connection.execute(_UNSHOWN, {"most": limit})
         return [BatchId(batch) for batch in rows.scalars()]
 
     def count_waiting(self, session: SessionKey) -> int:
@@ -218,18 +254,13 @@ class StoredExecutions(Connected):
         limit: int = 100,
         newest_first: bool = False,
     ) -> Sequence[Execution]:
-        query = select(executions).where(executions.c.state.in_([state.value for state in states]))
+        wanted: dict[str, object] = {"states": [state.value for state in states], "most": limit}
         if nodes is not None:
-            query = query.where(executions.c.node.in_(list(nodes)))
+            wanted["nodes"] = list(nodes)
         if session is not None:
-            query = query.where(executions.c.session_digest == digest(session))
-        if newest_first:
-            query = query.order_by(executions.c.created_at.desc(), executions.c.id.desc())
-        else:
-            # What one turn asked for is of one moment.
-            at = func.coalesce(executions.c.batch_at, 0)
-            query = query.order_by(executions.c.created_at, at, executions.c.id)
-        return self._all(query.limit(limit))
+            wanted["this_session"] = digest(session)
+        query = _in_states(of_nodes=nodes is not None, of_session=session is not None, newest_first=newest_first)
+        return self._all(query, wanted)
 
     def escalating(self, *, limit: int = 100) -> Sequence[Execution]:
         return self._all(
@@ -260,14 +291,8 @@ class StoredExecutions(Connected):
 
     def stop_wanted(self, nodes: Collection[NodeFingerprint], *, limit: int = 100) -> Sequence[Execution]:
         return self._all(
-            select(executions)
-            .where(
-                executions.c.state.in_([state.value for state in HANDED_OVER]),
-                executions.c.stop_wanted_by.is_not(None),
-                executions.c.node.in_(list(nodes)),
-            )
-            .order_by(executions.c.created_at, executions.c.id)
-            .limit(limit)
+            _STOP_WANTED,
+            {"states": [state.value for state in HANDED_OVER], "nodes": list(nodes), "most": limit},
         )
 
     def prune(self, *, ended_before: float, limit: int = 500) -> int:
@@ -308,5 +333,5 @@ class StoredExecutions(Connected):
         row = self.connection.execute(query, {"this_id": execution_id}).first()
         return None if row is None else execution_of(row)
 
-    def _all(self, query: Select[Any]) -> list[Execution]:
-        return [execution_of(row) for row in self.connection.execute(query).all()]
+    def _all(self, query: Select[Any], wanted: Mapping[str, object] | None = None) -> list[Execution]:
+        return [execution_of(row) for row in self.connection.execute(query, wanted).all()]

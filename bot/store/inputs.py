@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
-from sqlalchemy import ColumnElement, Executable, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Executable,
+    Float,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from bot.domain.event import (
     INPUT_TRANSITIONS,
@@ -45,9 +57,51 @@ def _remembering(dialect: str, *, newest: bool) -> Executable:
     return insert_or_update(dialect, sessions, "digest", lambda new: {"address": func.coalesce(known, new.address)})
 
 
-def _is_due(now: float) -> ColumnElement[bool]:
+def _is_due(now: float | BindParameter[float]) -> ColumnElement[bool]:
     """Never tried is due whatever the clock says: one that was set back would hold it for as long."""
     return or_(inputs.c.not_before <= now, inputs.c.attempt == 0)
+
+
+# Run at every look, and made once: making them costs more than running them.
+_waiting = (
+    select(inputs.c.session_digest, func.min(inputs.c.id).label("first"))
+    .where(inputs.c.state == _DUE, _is_due(bindparam("now", type_=Float)))
+    .group_by(inputs.c.session_digest)
+    .subquery()
+)
+_NEXT_SESSION = (
+    select(sessions.c.digest)
+    .join(_waiting, _waiting.c.session_digest == sessions.c.digest)
+    .where(
+        ~exists().where(_other.c.session_digest == sessions.c.digest, _other.c.state == _CLAIMED),
+        sessions.c.digest.not_in(bindparam("passed_over", expanding=True)),
+    )
+    .order_by(_waiting.c.first)
+    .limit(1)
+    .with_for_update(of=sessions, skip_locked=True)
+)
+_LATE_EARLY = delete(early).where(early.c.until <= bindparam("now", type_=Float))
+_POSTED_EARLY = (
+    select(early.c.delivery_digest)
+    .where(
+        early.c.taken == 0,
+        exists().where(
+            receipts.c.message_digest == early.c.message_digest,
+            events.c.id == receipts.c.event_id,
+            addresses.c.id == events.c.address_id,
+            addresses.c.conversation_digest == early.c.conversation_digest,
+            or_(early.c.thread.is_(None), early.c.thread == addresses.c.thread),
+        ),
+    )
+    .order_by(early.c.kept_at)
+    .limit(_MAX_EARLY)
+)
+_TAKE_EARLY = (
+    update(early)
+    .where(early.c.delivery_digest.in_(_POSTED_EARLY.scalar_subquery()), early.c.taken == 0)
+    .values(taken=1)
+    .returning(early.c.kept_at, early.c.body)
+)
 
 
 class StoredInputs(Connected):
@@ -138,23 +192,7 @@ class StoredInputs(Connected):
 
     def _lock_session(self, now: float, passed_over: list[str]) -> str | None:
         """The session with the oldest due input and no open claim; locked, which says nothing of its inputs yet."""
-        first = func.min(inputs.c.id).label("first")
-        waiting = (
-            select(inputs.c.session_digest, first)
-            .where(inputs.c.state == _DUE, _is_due(now))
-            .group_by(inputs.c.session_digest)
-            .subquery()
-        )
-        claimed = exists().where(_other.c.session_digest == sessions.c.digest, _other.c.state == _CLAIMED)
-        query = (
-            select(sessions.c.digest)
-            .join(waiting, waiting.c.session_digest == sessions.c.digest)
-            .where(~claimed, sessions.c.digest.not_in(passed_over))
-            .order_by(waiting.c.first)
-            .limit(1)
-            .with_for_update(of=sessions, skip_locked=True)
-        )
-        return self.connection.execute(query).scalar()
+        return self.connection.execute(_NEXT_SESSION, {"now": now, "passed_over": passed_over}).scalar()
 
     def _claim_of(self, session: str, now: float, *, token: ClaimToken, lease_s: float, limit: int) -> Sequence[Input]:
         # Looked at again under the lock: the statement that found the session may have read before another
@@ -231,26 +269,8 @@ class StoredInputs(Connected):
         )
 
     def take_early(self) -> Sequence[ButtonPress | Reaction]:
-        self.connection.execute(delete(early).where(early.c.until <= self.now))
-        posted = exists().where(
-            receipts.c.message_digest == early.c.message_digest,
-            events.c.id == receipts.c.event_id,
-            addresses.c.id == events.c.address_id,
-            addresses.c.conversation_digest == early.c.conversation_digest,
-            or_(early.c.thread.is_(None), early.c.thread == addresses.c.thread),
-        )
-        found = (
-            select(early.c.delivery_digest)
-            .where(early.c.taken == 0, posted)
-            .order_by(early.c.kept_at)
-            .limit(_MAX_EARLY)
-        )
-        rows = self.connection.execute(
-            update(early)
-            .where(early.c.delivery_digest.in_(found.scalar_subquery()), early.c.taken == 0)
-            .values(taken=1)
-            .returning(early.c.kept_at, early.c.body)
-        ).all()
+        self.connection.execute(_LATE_EARLY, {"now": self.now})
+        rows = self.connection.execute(_TAKE_EARLY).all()
         return [early_of(row.body) for row in sorted(rows, key=lambda row: row.kept_at)]
 
     def prune(self, *, answered_before: float, limit: int = 500) -> int:
