@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.domain.batch import batch_hash
 from bot.domain.batch_card import batch_card, batch_lines, cut, fits, is_settled, kin, revision_of, shown_hash
-from bot.domain.command import FileDigest, command_hash, parse_request
+from bot.domain.command import CommandHash, FileDigest, command_hash, parse_request
 from bot.domain.execution import Ending, ExecutionId, ExecutionState
 from bot.domain.mask import Masker
 from bot.domain.message import Action, Button, Capabilities, Code, Facts, FormField, Heading, Instant, Post, Prose
@@ -303,3 +304,9 @@ def test_the_hash_of_one_is_the_one_that_its_own_card_would_have(text: str) -> N
     (one,) = several(text)
     assert one.command_hash == command_hash(command_of(text))
     assert one.request == parse_request(text)
+
+
+def test_a_hash_has_one_form_so_that_a_card_that_is_shown_outlives_an_upgrade() -> None:
+    shown = [(ExecutionId("7K3QAC"), CommandHash("a" * 64)), (ExecutionId("7K3QAF"), None)]
+    form = f'["homing/batch/1",[["7K3QAC","{"a" * 64}"],["7K3QAF",null]]]'
+    assert batch_hash(shown) == hashlib.sha256(form.encode()).hexdigest()

@@ -54,3 +54,9 @@ def test_the_most_specific_binding_names_the_agent(peer: Peer, agent: str, rever
 def test_of_two_equals_the_first_counts_and_none_changes_nothing() -> None:
     assert bound(ROOM, (binding("one"), binding("two"))).agent == "one"
     assert bound(ROOM, ()) == ROOM
+
+
+def test_a_room_of_an_account_wins_over_that_account_in_whatever_order_they_stand() -> None:
+    account, room = binding("account", account="second"), binding("room", account="second", peer=SECOND)
+    thread = replace(SECOND, thread=ThreadId("17"))
+    assert bound(thread, (account, room)).agent == bound(thread, (room, account)).agent == "room"

@@ -267,6 +267,14 @@ def test_whom_a_rule_escalates_to_decides_and_is_heard() -> None:
     assert gate(closed).take_reaction(wider, reaction) == Admit()
 
 
+def test_an_owner_decides_by_default_so_their_verdict_is_heard_whatever_list_narrows_the_room() -> None:
+    narrow = replace(ALLOWED, allow_from=())
+    owned = replace(POLICY, owners=("slack:U5",))
+    assert hear(narrow, "U5", "approve 7K3Q9A", policy=owned) == Admit()
+    assert hear(narrow, "U4", "approve 7K3Q9A", policy=owned) == Ignore(Closed.NOT_ON_THE_LIST)
+    assert hear(narrow, "U5", "run df", policy=owned) == Ignore(Closed.NOT_ON_THE_LIST)
+
+
 def test_whoever_may_break_glass_or_review_it_is_heard_with_that_and_with_a_verdict() -> None:
     closed = Admission(dm_policy=ALLOWLIST, allow_from=(), rooms=frozenset({ROOM}))
     glass = GlassRule(people=("slack:U7",), reviewers=("slack:U6",), announce_to=(a_peer(),))
@@ -356,3 +364,7 @@ def test_a_code_has_eight_characters_that_nobody_mistakes(numbers: bytes) -> Non
 def test_every_letter_of_a_code_can_come_and_each_byte_counts() -> None:
     drawn = [draw_code(bytes([high, low]) * CODE_CHARS)[0] for high in range(2) for low in range(256)]
     assert set(drawn) == set(CODE_ALPHABET)
+    # Both bytes of a pair, as one number; half a pair is a fault of whoever drew it.
+    assert draw_code(bytes([0, 1, 1, 0, 2, 7])) == CODE_ALPHABET[1] + CODE_ALPHABET[256 % 30] + CODE_ALPHABET[519 % 30]
+    with pytest.raises(ValueError, match="shorter"):
+        draw_code(bytes(3))

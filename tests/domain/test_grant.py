@@ -19,6 +19,7 @@ from bot.domain.grant import (
     misfit,
     objection,
     obstacle,
+    offered,
     parse_grant_id,
     what,
     whole,
@@ -28,6 +29,7 @@ from bot.domain.session import PersonId, ThreadId
 from bot.domain.terms import Terms
 from bot.domain.verdict import Ask
 from bot.domain.words import Plain, Revoke, Unclear, parse_id, parse_words
+from bot.errors import Malformed
 from tests.domain.made import PEER, command_of, execution
 
 GRANT = Grant(
@@ -161,3 +163,67 @@ def test_before_the_node_has_looked_a_path_in_a_pattern_fits_no_bare_name() -> N
     one = asks()
     assert misfit("/usr/bin/df **", one) is None
     assert misfit("/usr/bin/df **", replace(one, command=None)) is not None
+
+
+def test_f085_a_pattern_that_cannot_be_granted_is_told_what_to_spell_out() -> None:
+    assert misfit("sudo * **", asks("sudo df -h")) == (
+        "the pattern sudo * ** must spell out what is started, without a star: sudo df"
+    )
+    assert misfit("du **", asks()) == "the pattern du ** does not fit this command"
+    with pytest.raises(Malformed) as fault:
+        parse_pattern("")
+    assert misfit("", asks()) == str(fault.value)
+
+
+def test_a_grant_keeps_the_names_of_the_environment_and_no_value() -> None:
+    command = replace(command_of("df -h"), env=(("PATH", "/usr/bin"), ("TOKEN", "s3cret")))
+    assert bound(command) == replace(command, env=(("PATH", ""), ("TOKEN", "")))
+
+
+def test_always_is_offered_where_one_person_may_say_it_and_nowhere_else() -> None:
+    assert offered(asks(), ASKED) == ASKED.terms
+    for terms in (replace(ASKED.terms, quorum=2), replace(ASKED.terms, grant_for_s=None)):
+        asked = replace(ASKED, terms=terms)
+        assert obstacle(asks(), asked) is not None
+        assert offered(asks(), asked) == replace(terms, grant_for_s=None)
+    secret = replace(asks(), masked=parse_request("df ****"))
+    assert obstacle(secret, ASKED) == "it holds a secret, which no standing permission may keep"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("df -h | sort", "it is not one plain command; a shell, or another program, makes several of it"),
+        ("watch df", "it is not one plain command; a shell, or another program, makes several of it"),
+        ("df \u0430", "it holds characters that show nothing, or look like others"),
+    ],
+)
+def test_f085_what_may_not_be_allowed_always_says_why(text: str, why: str) -> None:
+    assert obstacle(asks(text), ASKED) == why
+
+
+def test_f081_a_grant_is_live_until_its_end_and_not_at_it_nor_once_taken_back() -> None:
+    assert GRANT.is_live(1_999.9)
+    assert not GRANT.is_live(2_000.0)
+    assert not replace(GRANT, revoked_at=1_500.0).is_live(1_600.0)
+
+
+def test_f081_a_grant_allows_only_what_the_policy_of_the_moment_still_lets_stand() -> None:
+    def why(grant: Grant = GRANT, terms: Terms = ASKED.terms, *, now: float = 1_500.0) -> str | None:
+        return objection(grant, asks(), replace(ASKED, terms=terms), now=now)
+
+    assert why() is None
+    assert why(now=1_999.9) is None
+    assert why(now=2_000.0) == "G7K3QA2 has expired"
+    shorter = replace(ASKED.terms, grant_for_s=500.0)
+    assert why(terms=shorter, now=1_499.9) is None
+    assert why(terms=shorter, now=1_500.0) == (
+        "G7K3QA2 counts no more: the rule “disk” lets none stand for so long by now"
+    )
+    assert why(terms=replace(ASKED.terms, grant_for_s=None)) == (
+        "G7K3QA2 counts no more: the rule “disk” does not let anybody say so"
+    )
+    assert why(terms=replace(ASKED.terms, second_factor=True)) == (
+        "G7K3QA2 counts no more: the rule “disk” wants a second factor by now, and it had none"
+    )
+    assert why(replace(GRANT, with_factor=True), replace(ASKED.terms, second_factor=True)) is None

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bot.domain.command import parse_request
 from bot.domain.directory import Directory, Person
+from bot.domain.execution import Execution, ExecutionState
 from bot.domain.message import Action
 from bot.domain.pattern import parse_pattern
 from bot.domain.place import Place, parse_place
@@ -31,12 +32,14 @@ from bot.domain.session import (
     Peer,
     PeerKind,
     PersonId,
+    ReturnAddress,
     ThreadId,
     person_on,
 )
 from bot.domain.terms import Terms
 from bot.domain.verdict import Allow, Ask, Escalation, Refuse, Said
 from bot.errors import MalformedKey
+from tests.domain.made import command_of, execution
 
 SLACK, WEB = ChannelName("slack"), ChannelName("web")
 OPS = Peer(agent=AgentName("main"), channel=SLACK, kind=PeerKind.CHANNEL, id=NativeId("C1"))
@@ -424,6 +427,18 @@ def test_only_a_refusal_that_no_look_of_the_node_could_change_is_made_without_it
     assert unseen(ASK) is None
 
 
+def test_a_refusal_without_the_node_goes_by_place_asker_and_node_as_any_verdict_does() -> None:
+    def unseen(rule: Rule, *, node: str = "web-1") -> Refuse | None:
+        policy = Policy(directory=PEOPLE, owners=("cleo",), rules=(rule,))
+        return policy.refuses_unseen(peer=OPS, asker=PersonId("ada"), node_name=node, subject=subject())
+
+    freeze = replace(DENY, where=(parse_place("slack:channel:C1"),), who=("ada",), node=("web-1",))
+    assert unseen(freeze) is not None
+    assert unseen(replace(freeze, where=(parse_place("slack:channel:C2"),))) is None
+    assert unseen(replace(freeze, who=("bob",))) is None
+    assert unseen(freeze, node="web-2") is None
+
+
 def test_a_group_of_nodes_is_each_of_them() -> None:
     policy = Policy(
         directory=PEOPLE,
@@ -478,3 +493,107 @@ def test_those_whom_it_escalates_to_may_decide_only_then() -> None:
     later = Escalation(after_s=60.0, to=(PersonId("cleo"), PersonId("bob")))
     assert (before.deciders, before.escalation) == (("bob",), later)
     assert (after.deciders, after.escalation) == (("bob", "cleo"), None)
+    # Nobody said that it has escalated: it has not.
+    assert policy.judge(peer=OPS, asker=PersonId("ada"), node_name="n", subject=subject()) == before
+    (reading,) = policy.read(peer=OPS, asker=PersonId("ada"), node_name="n", subject=subject())
+    assert (reading.rule, reading.said) == (rule, before)
+    assert reading.unit.views[0].words == ("df", "-h")
+
+
+def test_a_quorum_of_two_that_one_person_could_fill_says_two_people() -> None:
+    said = judge(replace(ASK, deciders=("bob",), terms=Terms(quorum=2)))
+    assert said == Refuse(rule="ask sre", reason="the rule “ask sre” needs 2 people to approve, and names bob")
+
+
+def test_where_a_rule_wants_copies_is_part_of_the_ask_and_of_its_escalation() -> None:
+    further = replace(OPS, id=NativeId("C3"))
+    copied = replace(ASK, copy_to=(OPS,), escalate_after_s=60.0, escalate_to=("cleo",), escalate_copy_to=(further,))
+    said = judge(copied)
+    assert isinstance(said, Ask)
+    assert said.copy_to == (OPS,)
+    assert said.escalation == Escalation(after_s=60.0, to=(PersonId("cleo"),), copy_to=(further,))
+
+
+def test_f069_what_a_rule_would_allow_if_it_were_plain_is_asked_on_all_terms_of_that_rule() -> None:
+    rule = replace(ALLOW, deciders=("@sre",), terms=Terms(four_eyes=True), escalate_after_s=60.0, escalate_to=("cleo",))
+    policy = Policy(directory=PEOPLE, rules=(rule,))
+
+    def asked(*, is_escalated: bool) -> tuple[PersonId, ...]:
+        said = policy.judge(
+            peer=OPS,
+            asker=PersonId("ada"),
+            node_name="n",
+            subject=subject("df -h > /tmp/x"),
+            is_escalated=is_escalated,
+        )
+        return deciders(said)
+
+    assert asked(is_escalated=False) == ("bob",)
+    assert asked(is_escalated=True) == ("bob", "cleo")
+
+
+def test_f086_a_program_is_denied_by_the_file_that_the_node_found_whatever_it_was_called() -> None:
+    policy = Policy(directory=PEOPLE, owners=("cleo",), rules=(deny("/usr/bin/vim.basic **"),))
+
+    def said(executable: str | None) -> Said:
+        return policy.judge(peer=OPS, asker=PersonId("ada"), node_name="n", subject=subject("vi /etc/x", executable))
+
+    assert isinstance(said("/usr/bin/vim.basic"), Refuse)
+    assert isinstance(said("/usr/bin/vim.tiny"), Ask)
+
+
+# --- an execution as it stands --------------------------------------------------------------------
+
+WAITING = replace(
+    execution(ExecutionState.AWAITING_APPROVAL),
+    origin=ReturnAddress(peer=OPS, message_id=None),
+    asker=PersonId("slack:U1"),
+    asker_native="U1",
+    node_name="web-1",
+)
+
+
+def judge_waiting(rule: Rule, one: Execution = WAITING) -> Said:
+    return Policy(directory=PEOPLE, owners=("cleo",), rules=(rule,)).judge_execution(one)
+
+
+def test_an_execution_is_judged_by_where_it_was_asked_on_which_node() -> None:
+    narrow = replace(ASK, where=(parse_place("slack:channel:C1"),), node=("web-1",))
+    assert deciders(judge_waiting(narrow)) == ("ada", "bob")
+    assert deciders(judge_waiting(replace(narrow, where=(parse_place("slack:channel:C2"),)))) == ("cleo",)
+    assert deciders(judge_waiting(narrow, replace(WAITING, node_name="web-2"))) == ("cleo",)
+
+
+def test_f069_whoever_got_a_name_after_asking_is_still_the_one_who_asked() -> None:
+    assert WAITING.asker != "ada"
+    assert deciders(judge_waiting(FOUR_EYES)) == ("bob",)
+    # The same id of another network is somebody else.
+    elsewhere = replace(OPS, channel=WEB)
+    other = replace(WAITING, origin=ReturnAddress(peer=elsewhere, message_id=None), asker=PersonId("web:U1"))
+    assert deciders(judge_waiting(FOUR_EYES, other)) == ("ada", "bob")
+
+
+def test_a_schedule_that_asked_is_whom_the_config_named_and_no_person_of_a_network() -> None:
+    nightly = replace(WAITING, asker=PersonId("schedule:nightly"), asker_native="")
+    assert deciders(judge_waiting(replace(ASK, who=("schedule:nightly",)), nightly)) == ("ada", "bob")
+    assert deciders(judge_waiting(replace(ASK, who=("ada",)), nightly)) == ("cleo",)
+
+
+def test_f086_a_plain_execution_is_held_against_the_file_found_and_a_script_against_none() -> None:
+    found = replace(WAITING, request=parse_request("df -h"), command=command_of("df -h"))
+    assert judge_waiting(allow("/usr/bin/df **"), found) == Allow(rule="allow")
+    assert isinstance(judge_waiting(allow("/usr/bin/df **"), replace(found, command=None)), Ask)
+    # What runs a script is a shell, wherever that was found: no rule about the script's programs means it.
+    script = replace(WAITING, request=parse_request("df -h | tail -1"), command=command_of("df -h | tail -1"))
+    assert not isinstance(judge_waiting(deny("/usr/bin/dash **"), script), Refuse)
+
+
+def test_an_execution_worded_after_reading_what_anybody_wrote_is_never_allowed_unasked() -> None:
+    assert judge_waiting(ALLOW) == Allow(rule="allow")
+    assert isinstance(judge_waiting(ALLOW, replace(WAITING, read_untrusted=True)), Ask)
+
+
+def test_an_execution_that_escalated_asks_the_further_people_too() -> None:
+    rule = replace(ASK, deciders=("bob",), escalate_after_s=60.0, escalate_to=("cleo",))
+    assert deciders(judge_waiting(rule)) == ("bob",)
+    assert deciders(judge_waiting(rule, replace(WAITING, is_escalated=True))) == ("bob", "cleo")

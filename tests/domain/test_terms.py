@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.session import PersonId
+from bot.domain.session import NativeId, PersonId
 from bot.domain.terms import ONE_YES, Terms, strictest, terms_from_json, terms_to_json
 from bot.domain.verdict import Allow, Ask, Escalation, Refuse, all_of
 from bot.errors import Malformed
+from tests.domain.made import PEER
 
+OTHER = replace(PEER, id=NativeId("2"))
 A, B, C = PersonId("ann"), PersonId("bob"), PersonId("cy")
 some_terms = st.builds(
     Terms,
@@ -33,6 +36,13 @@ def test_terms_come_back_from_their_form(terms: Terms) -> None:
 def test_any_other_form_is_malformed_and_never_read_as_one_yes(change: dict[str, object]) -> None:
     with pytest.raises(Malformed):
         terms_from_json(terms_to_json(ONE_YES) | change)
+
+
+def test_a_malformed_form_is_named_by_its_fields_for_whoever_reads_the_log() -> None:
+    with pytest.raises(Malformed, match=r"^terms of four_eyes, more$"):
+        terms_from_json({"more": 1, "four_eyes": True})
+    with pytest.raises(Malformed, match=r"^terms of nothing$"):
+        terms_from_json({})
 
 
 @given(st.lists(some_terms, min_size=2, max_size=4))
@@ -71,7 +81,26 @@ def test_f087_where_nobody_may_decide_all_of_it_the_reason_says_who_decides_what
     said = all_of([ask("a", A), ask("b", B)])
     assert isinstance(said, Refuse)
     assert "“a”: ann; “b”: bob" in said.reason
-    assert "one by one" in said.reason
+    assert said.reason.endswith("may decide all of it; ask for the commands one by one")
+    assert said.rule == "a + b"
+    more = all_of([ask("a", A, B), ask("b", C)])
+    assert isinstance(more, Refuse)
+    assert more.reason.startswith("its commands are decided by different people (“a”: ann, bob; “b”: cy), and not")
+
+
+def test_several_rules_copy_their_card_to_every_place_that_one_of_them_names_once() -> None:
+    first = replace(ask("a", A), copy_to=(PEER,), escalation=Escalation(after_s=10.0, to=(B,), copy_to=(PEER,)))
+    second = replace(ask("b", A), copy_to=(OTHER, PEER), escalation=Escalation(after_s=20.0, to=(B,), copy_to=(OTHER,)))
+    said = all_of([first, second])
+    assert isinstance(said, Ask)
+    assert said.copy_to == (PEER, OTHER)
+    assert said.escalation == Escalation(after_s=20.0, to=(B,), copy_to=(PEER, OTHER))
+
+
+def test_the_people_of_several_rules_are_named_in_the_order_of_the_first() -> None:
+    said = all_of([ask("a", B, A), ask("b", A, B)])
+    assert isinstance(said, Ask)
+    assert said.deciders == (B, A)
 
 
 def test_who_is_asked_later_counts_where_every_rule_admits_them() -> None:
