@@ -15,7 +15,7 @@ CORE_TESTS := $(wildcard tests/domain tests/flow tests/agent tests/attack)
 NOT_LONG := $(if $(CHROMIUM),not long,not long and not browser)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check test-all bench bench-report chaos coverage lint types browser setup lock clean
+.PHONY: help run demo test check test-all bench bench-report chaos coverage mutants lint types browser setup lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ coverage: $(READY) ## branches of bot/domain and bot/flow: every one is taken by
 	@$(PYTEST) $(PARALLEL) -m "$(NOT_LONG)" --cov --cov-report= $(CORE_TESTS)
 	@$(BIN)/coverage report --include='bot/domain/*,bot/flow/*' --show-missing --skip-covered --fail-under=100
 
+# MODULES="domain/policy flow/dispatch" chooses, `again` judges the survivors anew; all of them take a night.
+mutants: $(READY) ## bot/domain and bot/flow changed in small ways, to see whether a test minds: MODULES="domain/policy …"
+	@$(BIN)/python -m tests.mutants $(MODULES)
+
 # PARTS=ab measures two of them, SCALE=0.1 a tenth of the samples, KEEP=name keeps the document in bench/results.
 bench: $(READY) ## what it costs, each figure beside its floor; some ten minutes
 	@$(BIN)/python -m bench $(if $(PARTS),--only $(PARTS)) $(if $(SCALE),--scale $(SCALE)) $(if $(KEEP),--keep $(KEEP))
@@ -77,7 +81,7 @@ lock: $(READY) ## resolve pyproject.toml anew into requirements.lock
 	@! grep -nE '://|--(extra-)?index-url|--find-links' requirements.lock
 
 clean: ## remove .venv and what tools left behind; config.toml and data/ stay
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* mutants dist
 	@find bot channels tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv comes from the lock as well, hash and all; where it cannot be had, pip does the same in half a minute.
