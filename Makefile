@@ -9,7 +9,8 @@ PYTEST := $(BIN)/python -m pytest
 # Two workers: the tests wait for processes and sockets more than they compute. A file stays on one worker.
 WORKERS ?= 2
 MINUTES ?= 10
-PARALLEL := -n $(WORKERS) --dist loadfile
+# In the order of the folders: by the number of their tests the longest file, of few tests, would come last and alone.
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What exercises the pure core and the story; the other tests repeat it through sockets and pages.
 CORE_TESTS := $(wildcard tests/domain tests/flow tests/agent tests/attack)
 NOT_LONG := $(if $(CHROMIUM),not long,not long and not browser)
